@@ -1,0 +1,85 @@
+"""What the supervisor tells its children: one JSON line on their standard input.
+
+Invariants: secrets never stand on a command line or in the environment; after that line the supervisor writes
+nothing, and the end of standard input means that it has gone, so the child ends too.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+SettingsType = TypeVar("SettingsType", "PageSettings", "WorkerSettings")
+
+
+@dataclass(frozen=True)
+class PageSettings:
+    """For `webui/webui.py`.
+
+    Attributes:
+        listen_fd: inherited listening socket (POSIX), or ``None``: bind ``host``:``port`` (Windows).
+        token: secret that every request needs; empty on loopback without one.
+        allowed_hosts: names and addresses that a Host header may carry, without port; ``*`` allows any.
+        engine_address, control_address: as `launcher.channel` writes addresses.
+        temp_dir: private folder (0700) for uploads and Gradio.
+        queue_size: requests that may wait; one more is answered 429.
+    """
+
+    instance: str
+    version: str
+    host: str
+    port: int
+    engine_address: str
+    control_address: str
+    temp_dir: str
+    listen_fd: int | None = None
+    token: str = ""
+    engine_token: str = ""
+    control_token: str = ""
+    allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")
+    root_path: str = ""
+    max_text_chars: int = 20_000
+    max_body_bytes: int = 32 * 1024 * 1024
+    queue_size: int = 32
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """For `python -m webui.engine.worker`.
+
+    Attributes:
+        engine: registry name.
+        address: where to serve, as `launcher.channel` writes addresses.
+        token: secret that every request needs; empty on a Unix socket.
+        cache_dir: the pinned cache's root (the folder that holds ``huggingface/``, ``kokoro/``...).
+        device: ``auto``, ``cpu`` or ``cuda:N``.
+        threads: of the inference library; 0 lets it choose.
+    """
+
+    instance: str
+    engine: str
+    address: str
+    control_address: str
+    cache_dir: str
+    token: str = ""
+    control_token: str = ""
+    device: str = "auto"
+    threads: int = 0
+
+
+def parse_settings(kind: type[SettingsType], line: str) -> SettingsType:
+    """The settings from the JSON line; unknown keys are ignored, so that versions may differ during an upgrade.
+
+    Raises:
+        ValueError: when the line is no JSON object or a required key is missing.
+    """
+    data: Any = json.loads(line)
+    if not isinstance(data, dict):
+        raise ValueError("the first line of standard input is no JSON object")
+    known = {field.name for field in fields(kind)}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in known}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ValueError(f"the first line of standard input lacks a setting: {error}") from None
