@@ -78,7 +78,9 @@ def parse_settings(kind: type[SettingsType], line: str) -> SettingsType:
     if not isinstance(data, dict):
         raise ValueError("the first line of standard input is no JSON object")
     known = {field.name for field in fields(kind)}
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in known}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in known
+    }
     try:
         return kind(**values)
     except TypeError as error:

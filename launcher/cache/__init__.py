@@ -1,0 +1,1 @@
+"""The persistent caches: where each library keeps its files."""

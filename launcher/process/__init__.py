@@ -1,0 +1,1 @@
+"""Processes: identity, supervision, the port, the run file and the logs."""

@@ -1,0 +1,1 @@
+"""Speech engines and the process that holds one."""

@@ -51,9 +51,7 @@ class SpeechRequest:
 
     def __post_init__(self) -> None:
         if not self.text.strip():
-            raise SpeechError(
-                "text is empty.", fix="Type something to say.", param="input", code="empty_text"
-            )
+            raise SpeechError("text is empty.", fix="Type something to say.", param="input", code="empty_text")
         _check_number("speed", self.speed, *SPEED_RANGE)
         _check_number("intensity", self.intensity, 0.0, 1.0)
         if self.seed is not None and not (isinstance(self.seed, int) and 0 <= self.seed < 2**32):
