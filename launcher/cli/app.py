@@ -1,0 +1,248 @@
+"""The command line's entry: which commands there are, the options they share, and the exit code of every failure.
+
+Invariants: a command's module is imported only when that command runs, so ``--help`` stays quick; every failure is
+one sentence (JSON with ``--json``) and the exit code of its class, see `launcher.errors`; a traceback is shown only
+with ``LAUNCHER_LOG_LEVEL=debug``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from launcher import __version__
+from launcher.cli.output import Output
+from launcher.errors import ConfigError, LauncherError
+
+if TYPE_CHECKING:
+    from launcher.config import Config
+
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+PROGRAM = "tts-launcher"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A command's place (``module:attribute``) and its line in ``--help``."""
+
+    target: str
+    summary: str
+
+
+COMMANDS: dict[str, _Entry] = {
+    "start": _Entry("launcher.cli.start:command", "Start the page and the speech engine."),
+    "stop": _Entry("launcher.cli.stop:command", "Stop a running instance."),
+    "restart": _Entry("launcher.cli.restart:command", "Restart the page, the engine or both."),
+    "status": _Entry("launcher.cli.status:command", "Show what runs and how far it is."),
+    "logs": _Entry("launcher.cli.logs:command", "Show the logs, or follow them."),
+    "say": _Entry("launcher.cli.say:command", "Turn text into speech."),
+    "config": _Entry("launcher.cli.config:command", "Show every setting and where it came from."),
+}
+
+
+@dataclass
+class Context:
+    """What every command gets as ``ctx.obj``.
+
+    Attributes:
+        output: the only way to print.
+        flags: shared options that were given, by setting name.
+        env_file: from ``--env-file``.
+    """
+
+    output: Output
+    flags: dict[str, str]
+    env_file: Path | None = None
+
+    def load_config(self, flags: Mapping[str, str | None] | None = None) -> Config:
+        """The settings, with the command's own ``flags`` (setting name to text; ``None`` was not given) on top.
+
+        Raises:
+            ConfigError: naming every bad value.
+        """
+        from launcher.config import load
+
+        given = {name: value for name, value in (flags or {}).items() if value is not None}
+        return load(os.environ, self.env_file, {**self.flags, **given})
+
+
+def _remember_flag(setting: str) -> Any:
+    def callback(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.obj.flags[setting] = value
+
+    return callback
+
+
+def _remember_env_file(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.obj.env_file = Path(value)
+
+
+def shared_options() -> list[click.Parameter]:
+    """The options that may stand before or after a command's name."""
+    return [
+        # `main` has looked for --json before click parses, so that a parse error is JSON too.
+        click.Option(["--json"], is_flag=True, expose_value=False, help="Print JSON."),
+        click.Option(
+            ["--instance"],
+            metavar="NAME",
+            expose_value=False,
+            callback=_remember_flag("LAUNCHER_INSTANCE"),
+            help="Instance to use (LAUNCHER_INSTANCE).",
+        ),
+        click.Option(
+            ["--data-dir"],
+            metavar="DIR",
+            expose_value=False,
+            callback=_remember_flag("LAUNCHER_DATA_DIR"),
+            help="Folder that keeps everything (LAUNCHER_DATA_DIR).",
+        ),
+        click.Option(
+            ["--env-file"],
+            metavar="FILE",
+            expose_value=False,
+            callback=_remember_env_file,
+            help="Settings file instead of ./.env.",
+        ),
+    ]
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when that command is asked for."""
+
+    def __init__(self, commands: Mapping[str, _Entry], **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._entries = commands
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return list(self._entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command with the shared options added; ``None`` when there is none of that name."""
+        entry = self._entries.get(cmd_name)
+        if entry is None:
+            return None
+        from importlib import import_module
+
+        module, _, attribute = entry.target.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        taken = {option for param in command.params for option in param.opts}
+        command.params += [param for param in shared_options() if not taken.intersection(param.opts)]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands' lines in ``--help``, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in self._entries.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that ``args`` starts with.
+
+        Raises:
+            ConfigError: when there is no such command, naming the nearest.
+        """
+        if args and args[0] not in self._entries and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self._entries, n=1)
+            fix = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(self._entries)}."
+            raise ConfigError(f"There is no command {args[0]!r}.", fix=fix)
+        return super().resolve_command(ctx, args)
+
+
+def make_group(commands: Mapping[str, _Entry] = COMMANDS) -> LazyGroup:
+    """The whole command line; ``commands`` maps a name to its place."""
+    return LazyGroup(
+        commands,
+        name=PROGRAM,
+        help="Start, supervise and stop a text-to-speech page.",
+        epilog="Settings: docs/configuration.md, or: tts-launcher config",
+        no_args_is_help=True,
+        params=[
+            click.Option(["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_show_version),
+            *shared_options(),
+        ],
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.obj.output.result({"version": __version__}, __version__)
+        ctx.exit()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code; never raises.
+
+    Args:
+        argv: the arguments without the program's name; ``None`` takes `sys.argv`.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    context = Context(Output(json="--json" in options, stdout=sys.stdout, stderr=sys.stderr), {})
+    try:
+        code = make_group().main(args=arguments, prog_name=PROGRAM, obj=context, standalone_mode=False)
+    except LauncherError as error:
+        context.output.error(error)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except click.ClickException as error:
+        return _report_usage(error, context)
+    except SystemExit as exit_request:  # click's answer to a closed pipe
+        return exit_request.code if isinstance(exit_request.code, int) else 1
+    except Exception as error:  # noqa: BLE001 - the last resort: a person gets a sentence, the log the traceback
+        return _report_unexpected(error, context)
+    return code if isinstance(code, int) else 0
+
+
+def _report_usage(error: click.ClickException, context: Context) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        context.output.note(error.format_message())
+        return 0
+    where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else PROGRAM
+    message = error.format_message().strip().replace("\n", " ")
+    usage = ConfigError(message if message.endswith((".", "?")) else f"{message}.", fix=f"See {where} --help.")
+    context.output.error(usage)
+    return usage.exit_code
+
+
+def _report_unexpected(error: Exception, context: Context) -> int:
+    import traceback
+
+    trace = "".join(traceback.format_exception(error))
+    fix = "Set LAUNCHER_LOG_LEVEL=debug to see where."
+    if os.environ.get("LAUNCHER_LOG_LEVEL", "").lower() == "debug":
+        context.output.note(trace)
+    else:
+        path = _keep_trace(trace, context)
+        fix = f"The details are in {path}." if path else fix
+    context.output.error(LauncherError(f"Something unexpected went wrong: {type(error).__name__}: {error}.", fix=fix))
+    return LauncherError.exit_code
+
+
+def _keep_trace(trace: str, context: Context) -> Path | None:
+    """Writes the traceback beside the logs, over the last one; ``None`` when that is not possible."""
+    from launcher.cache.layout import instance_paths
+
+    try:
+        config = context.load_config()
+        path = instance_paths(config).log_dir / "error.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for secret in filter(None, (config.token, config.standard.get("HF_TOKEN"))):
+            trace = trace.replace(secret, "********")
+        path.write_text(trace, encoding="utf-8")
+    except (LauncherError, OSError):
+        return None
+    return path
