@@ -118,8 +118,6 @@ def write_probe(folder: Path) -> None:
     try:
         with probe.open("wb") as file:
             file.write(b"\0" * _PROBE_BYTES)
-            file.flush()
-            os.fsync(file.fileno())
     finally:
         with contextlib.suppress(OSError):
             probe.unlink()

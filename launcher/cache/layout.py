@@ -212,6 +212,8 @@ def prepare(config: Config, *, mountinfo: str | None = None) -> tuple[StorageWar
             if pin.source == "user":
                 lasting[pin.name] = Path(pin.path)
     open_folders = [path for path, setting in private.items() if not make_private_folder(path, setting)]
+    for path, setting in private.items():
+        check_writable(path, setting)
     if paths.runtime_dir.parent == paths.root:
         make_private_folder(paths.runtime_dir, ours)
     else:

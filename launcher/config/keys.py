@@ -88,7 +88,7 @@ _OWN = (
         "",
         parsers.token,
         secret=True,
-        default_note="none: loopback only",
+        default_note="none, which only loopback allows",
     ),
     Key(
         "LAUNCHER_ALLOWED_HOSTS",

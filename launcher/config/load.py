@@ -83,7 +83,7 @@ def load(environ: Mapping[str, str], dotenv_path: Path | None, flags: Mapping[st
         ConfigError: naming every bad value, unknown key and malformed line, one line each with its fix.
     """
     report = _Report()
-    cwd = Path.cwd()
+    cwd = _current_folder()
     path = (cwd / ".env") if dotenv_path is None else Path(os.path.normpath(cwd / dotenv_path))
     dotenv = _read(path, environ, report, must_exist=dotenv_path is not None)
     _report_unknown(environ, dotenv, path, report)
@@ -95,7 +95,14 @@ def load(environ: Mapping[str, str], dotenv_path: Path | None, flags: Mapping[st
     _check_together(found, parsed, report)
     if report.problems:
         raise report.error()
-    return _build(found, parsed, dotenv, None if dotenv is None else path, report)
+    return _build(found, parsed, sources, None if dotenv is None else path, report)
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        raise ConfigError("The current folder no longer exists.", fix="Change to one that does.") from None
 
 
 def _read(path: Path, environ: Mapping[str, str], report: _Report, *, must_exist: bool) -> DotenvFile | None:
@@ -222,14 +229,14 @@ def _allowed_hosts(host: str, listed: tuple[str, ...]) -> tuple[str, ...]:
 def _build(
     found: Mapping[str, _Found],
     parsed: dict[str, Any],
-    dotenv: DotenvFile | None,
+    sources: _Sources,
     dotenv_path: Path | None,
     report: _Report,
 ) -> Config:
     standard = {
         name: value
-        for name, value in (dotenv.values.items() if dotenv else ())
-        if value and name not in KEYS_BY_NAME and not name.startswith(PREFIX)
+        for name, value in sources.dotenv.items()
+        if value and name not in KEYS_BY_NAME and not name.startswith(PREFIX) and not sources.environ.get(name)
     }
     for key in KEYS:
         if not key.is_ours and found[key.name].source != "default":

@@ -225,7 +225,7 @@ def plain_secret(value: str) -> str:
 
 def root_path(value: str) -> str:
     """The path under which a reverse proxy shows the page; ``/`` is the same as none."""
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?|/", value, re.ASCII) or ".." in value.split("/"):
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?|/", value, re.ASCII) or {".", ".."} & set(value.split("/")):
         raise BadValue("is not a path.", "Write it as /tts, the same as in the reverse proxy.")
     return value.rstrip("/")
 
