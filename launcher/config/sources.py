@@ -140,8 +140,10 @@ def _report_unknown(environ: Mapping[str, str], dotenv: DotenvFile | None, path:
 def _nearest(name: str, cutoff: float) -> str:
     from difflib import get_close_matches
 
-    matches = get_close_matches(name.upper(), KEYS_BY_NAME, n=1, cutoff=cutoff)
-    return matches[0] if matches else ""
+    # Without the prefix, which would make everything alike.
+    names = {known.removeprefix(PREFIX): known for known in KEYS_BY_NAME}
+    matches = get_close_matches(name.upper().removeprefix(PREFIX), names, n=1, cutoff=cutoff)
+    return names[matches[0]] if matches else ""
 
 
 def _nearest_fix(name: str) -> str:
