@@ -1,0 +1,152 @@
+"""Who holds a port?
+
+Invariants: a free port costs one bind and no scan; a holder that the operating system hides is reported with what is
+known of it (pid 0, owner where Linux tells it); nothing is ever connected to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from launcher.process.facts import ProcessFacts, observe
+
+#: Windows' own number for "address in use"; there ``EACCES`` also means that another user holds the port exclusively.
+_WSAEADDRINUSE = 10048
+_LINUX_LISTEN = "0A"
+
+
+def port_free(host: str, port: int) -> bool:
+    """Whether ``host``:``port`` can be bound now; true as well when it cannot for a reason other than a holder.
+
+    Args:
+        host: name or address; ``0.0.0.0`` and ``::`` stand for every address.
+        port: 1 to 65535.
+    """
+    for family, address in _addresses(host, port):
+        with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+            if os.name == "posix":
+                # As a server does: a port whose old connections wait out their time is free.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                if error.errno in (errno.EADDRINUSE, _WSAEADDRINUSE):
+                    return False
+                if os.name == "nt" and error.errno == errno.EACCES:
+                    return False
+    return True
+
+
+def port_holder(host: str, port: int) -> ProcessFacts | None:
+    """The process that listens where ``host``:``port`` would, or ``None`` when the port is free.
+
+    Of several processes that share the socket it is the oldest. When the holder is hidden (another user's), the facts
+    have pid 0 and an empty command.
+
+    Args:
+        host: name or address; ``0.0.0.0`` and ``::`` stand for every address, in both directions.
+        port: 1 to 65535.
+    """
+    if port_free(host, port):
+        return None
+    wanted = {str(address[0]) for _, address in _addresses(host, port)} or {host}
+    holders = [facts for pid in _listening_pids(wanted, port) if (facts := observe(pid)) is not None]
+    if holders:
+        return min(holders, key=lambda facts: (facts.created_at, facts.pid))
+    if port_free(host, port):
+        return None
+    owner = _linux_owner(port) if sys.platform == "linux" else ""
+    return ProcessFacts(0, 0.0, owner, (), None, None, "", 0)
+
+
+def wait_port_free(host: str, port: int, timeout_s: float) -> bool:
+    """Waits until ``host``:``port`` can be bound; false when it cannot after ``timeout_s`` seconds."""
+    deadline = time.monotonic() + timeout_s
+    while not port_free(host, port):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
+    """The numeric addresses that ``host`` stands for; none when the name is unknown."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        return []
+    return [(family, (str(address[0]), port)) for family, _, _, _, address in found]
+
+
+def _listening_pids(wanted: set[str], port: int) -> set[int]:
+    try:
+        connections = psutil.net_connections(kind="tcp")
+        pairs: list[tuple[Any, int | None]] = [(connection, connection.pid) for connection in connections]
+    except (psutil.Error, OSError):
+        # macOS tells everybody's connections to root only: ask each process that may be asked.
+        pairs = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                pairs += [(connection, process.pid) for connection in process.net_connections(kind="tcp")]
+    return {
+        pid
+        for connection, pid in pairs
+        if pid
+        and connection.status == psutil.CONN_LISTEN
+        and connection.laddr
+        and connection.laddr.port == port
+        and any(_overlap(connection.laddr.ip, address) for address in wanted)
+    }
+
+
+def _overlap(first: str, second: str) -> bool:
+    """Whether two listening addresses exclude each other: equal, or either of them stands for every address."""
+    one, other = _plain(first), _plain(second)
+    if one is None or other is None:
+        return first == second
+    return one == other or one.is_unspecified or other.is_unspecified
+
+
+def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address without zone, an IPv4 address inside IPv6 unwrapped; ``None`` when it is no address."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _linux_owner(port: int) -> str:
+    """The user that listens on ``port`` by the kernel's table of sockets; empty when it is not there."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            # Columns by proc(5): number, local address (hexadecimal IP:port), remote, state, queues, ..., uid (7).
+            columns = line.split()
+            if columns[3] == _LINUX_LISTEN and int(columns[1].rpartition(":")[2], 16) == port:
+                return _user_name(int(columns[7]))
+    return ""
+
+
+def _user_name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
