@@ -179,8 +179,11 @@ def _shorten(text: str) -> str:
 def _default_data_dir(report: _Report) -> Path | None:
     from platformdirs import user_data_dir
 
-    folder = user_data_dir(APP_NAME, appauthor=False)
-    if not Path(folder).is_absolute() or folder.startswith("~"):
+    try:
+        folder = user_data_dir(APP_NAME, appauthor=False)
+    except RuntimeError:  # platformdirs 4.14; older ones return the ~ as it is
+        folder = ""
+    if not Path(folder).is_absolute():
         report.problems.append(
             ("LAUNCHER_DATA_DIR has no default, because there is no home folder.", "Set it to a folder that is kept.")
         )
