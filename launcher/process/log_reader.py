@@ -1,0 +1,196 @@
+"""Reading the log: the last lines, and every line that comes, across rotated files.
+
+Invariants: reading never blocks or changes the writer; a rotation in between neither loses nor repeats a line; only
+whole lines are given out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+LOG_NAME = "launcher.log"
+_BLOCK_BYTES = 64 * 1024
+#: How often `follow` looks for new lines: quick for an eye, and nearly free.
+_POLL_S = 0.1
+
+
+def log_path(log_dir: Path, number: int) -> Path:
+    """The current file (number 0) or the one that was rotated ``number`` times."""
+    return log_dir / (f"{LOG_NAME}.{number}" if number else LOG_NAME)
+
+
+def read_lines(log_dir: Path, *, component: str | None = None, last: int = 200) -> list[str]:
+    """The newest lines, oldest first; empty when there is no log.
+
+    Args:
+        log_dir: folder of the log.
+        component: only this one's lines; ``None`` for all.
+        last: how many at most.
+    """
+    with contextlib.ExitStack() as stack:
+        return _newest(_open_all(log_dir, stack), component, last)
+
+
+def follow(log_dir: Path, *, component: str | None = None, stop: threading.Event, last: int = 0) -> Iterator[str]:
+    """Yields the newest ``last`` lines and then every line as it is written, until ``stop`` is set.
+
+    What is written after this call is not missed, even when the first line is asked for later. There need be no log
+    yet.
+
+    Args:
+        log_dir: folder of the log.
+        component: only this one's lines; ``None`` for all.
+        stop: ends the iteration; nothing more than a tenth of a second late.
+        last: how many old lines come first.
+    """
+    with contextlib.ExitStack() as stack:
+        files = _open_all(log_dir, stack)
+        history = _newest(files, component, last) if last else []
+        current = files[0] if files else None
+        if current is not None:
+            current.file.seek(current.end)
+        # From here on the generator owns the files.
+        return _follow(log_dir, component, stop, history, current, stack.pop_all())
+
+
+@dataclass
+class _OpenFile:
+    """One log file: where its last whole line ended when it was opened, and which file it is."""
+
+    file: BinaryIO
+    end: int
+    key: tuple[int, int]
+
+
+def _open_all(log_dir: Path, stack: contextlib.ExitStack) -> list[_OpenFile]:
+    """Every log file, newest first. Opened in this order, a rotation can only show a file twice, which is dropped."""
+    files: list[_OpenFile] = []
+    for opened in _each_file(log_dir):
+        stack.callback(opened.file.close)
+        if all(opened.key != other.key for other in files):
+            files.append(opened)
+    return files
+
+
+def _each_file(log_dir: Path) -> Iterator[_OpenFile]:
+    """Opens one log file after the other, newest first; a single number may be missing while the writer rotates."""
+    number = missing = 0
+    while missing < 2:
+        opened = _open(log_path(log_dir, number))
+        number += 1
+        if opened is None:
+            missing += 1
+        else:
+            missing = 0
+            yield opened
+
+
+def _open(path: Path) -> _OpenFile | None:
+    try:
+        file = path.open("rb", buffering=0)
+    except OSError:
+        return None
+    status = os.fstat(file.fileno())
+    return _OpenFile(file, _end_of_last_line(file, status.st_size), (status.st_dev, status.st_ino))
+
+
+def _end_of_last_line(file: BinaryIO, size: int) -> int:
+    """The offset behind the last line break before ``size``."""
+    while size > 0:
+        start = max(0, size - _BLOCK_BYTES)
+        file.seek(start)
+        found = file.read(size - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        size = start
+    return 0
+
+
+def _newest(files: list[_OpenFile], component: str | None, last: int) -> list[str]:
+    lines: list[str] = []
+    for opened in files:
+        for line in _backwards(opened):
+            if len(lines) >= last:
+                return lines[::-1]
+            if _is_of(line, component):
+                lines.append(line)
+    return lines[::-1]
+
+
+def _backwards(opened: _OpenFile) -> Iterator[str]:
+    """The file's whole lines, last one first, reading no more than is asked for."""
+    position, rest = opened.end, b""
+    while position > 0:
+        start = max(0, position - _BLOCK_BYTES)
+        opened.file.seek(start)
+        parts = (opened.file.read(position - start) + rest).split(b"\n")
+        position, rest = start, parts[0]
+        for part in reversed(parts[1:]):
+            if part:
+                yield part.decode(errors="replace")
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _is_of(line: str, component: str | None) -> bool:
+    """Whether the line's third word is ``component``."""
+    return component is None or line.split(" ", 3)[2:3] == [component]
+
+
+def _follow(
+    log_dir: Path,
+    component: str | None,
+    stop: threading.Event,
+    history: list[str],
+    current: _OpenFile | None,
+    stack: contextlib.ExitStack,
+) -> Iterator[str]:
+    with stack:
+        yield from history
+        while not stop.is_set():
+            if current is not None:
+                for line in _whole_lines(current):
+                    if _is_of(line, component):
+                        yield line
+                    if stop.is_set():
+                        return
+            newer = _next_file(log_dir, current)
+            if newer is None:
+                stop.wait(_POLL_S)
+                continue
+            if current is not None:
+                # The writer may have added to it between our last look and the rotation.
+                yield from (line for line in _whole_lines(current) if _is_of(line, component))
+                current.file.close()
+            stack.callback(newer.file.close)
+            newer.file.seek(0)
+            current = newer
+
+
+def _whole_lines(opened: _OpenFile) -> Iterator[str]:
+    """The whole lines from the file's position on; the position stays behind the last of them."""
+    pending = b""
+    while block := opened.file.read(_BLOCK_BYTES):
+        *lines, pending = (pending + block).split(b"\n")
+        yield from (line.decode(errors="replace") for line in lines if line)
+    if pending:
+        opened.file.seek(-len(pending), os.SEEK_CUR)
+
+
+def _next_file(log_dir: Path, current: _OpenFile | None) -> _OpenFile | None:
+    """The file that follows ``current``: the oldest when it is unknown or gone; ``None`` while ``current`` is newest."""
+    newer: _OpenFile | None = None
+    for opened in _each_file(log_dir):
+        if current is not None and opened.key == current.key:
+            opened.file.close()
+            return newer
+        if newer is not None:
+            newer.file.close()
+        newer = opened
+    return newer
