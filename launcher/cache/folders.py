@@ -29,7 +29,7 @@ _REASONS: dict[int, tuple[str, str]] = {
     getattr(errno, "EDQUOT", -1): ("is over your disk quota", "Free some space"),
     errno.ELOOP: ("goes through symbolic links in a circle", "Remove one of the links"),
     errno.ENAMETOOLONG: ("is too long", "Shorten it"),
-    errno.ENOENT: ("cannot be created there", "Create its parent folder"),
+    errno.ENOENT: ("leads to a folder that is not there", "Create that folder or mount its disk"),
 }
 
 
@@ -52,7 +52,11 @@ def make_folder(path: Path, setting: str) -> None:
         StorageError: when that is not possible, or it is there and no folder.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            path.stat()  # a link in a circle or to nowhere fails here, with the better reason
+            raise
     except OSError as error:
         raise storage_error(error, setting, path) from None
 
