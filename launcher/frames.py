@@ -53,6 +53,10 @@ class Frame:
             raise FrameError("an event frame holds JSON that is no object")
         return value
 
+    def encode(self) -> bytes:
+        """The frame's bytes, as it travels."""
+        return _HEADER.pack(self.kind, len(self.payload)) + self.payload
+
 
 def encode_event(event: str, **fields: Any) -> bytes:
     """The bytes of an event frame with the given name and fields."""

@@ -26,8 +26,10 @@ LAUNCHER_LAYERS = [SHARED, {"config"}, {"cache"}, {"process"}, {"apps"}, {"cli"}
 WEBUI_LAYERS = [
     {"emotion", "text", "audio", "settings"},
     {"engine"},
+    {"queueing", "supervisor_link"},
     {"synthesis"},
-    {"guard", "api", "ui"},
+    {"api", "ui"},
+    {"guard"},
     {"app"},
     {"webui"},
 ]

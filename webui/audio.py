@@ -1,0 +1,136 @@
+"""Speech as files: WAV, FLAC, MP3, Opus and bare PCM.
+
+Invariants: sound goes in as int16 mono and is never normalised, so a whisper stays a whisper; soundfile is imported
+when a format needs it, not before.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from math import gcd
+
+import numpy as np
+import numpy.typing as npt
+
+from launcher.errors import SpeechError
+
+Pcm = npt.NDArray[np.int16]
+
+#: Format -> media type; the names are those of the OpenAI speech API.
+MEDIA_TYPES = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+}
+#: Formats that can be sent while the speech is made.
+STREAMED_FORMATS = ("wav", "pcm")
+#: libsndfile's container and codec for each format that it encodes.
+_SOUNDFILE = {"mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS"), "flac": ("FLAC", "PCM_16")}
+#: The sample rates of RFC 6716, section 2.
+_OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
+#: The sample rates of MPEG-1, MPEG-2 and MPEG-2.5 layer III.
+_MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+#: What a WAV header says when the length is not known yet; every common player then reads to the end.
+_UNKNOWN_SIZE = 0xFFFFFFFF
+
+
+def encode(pcm: Pcm, sample_rate_hz: int, audio_format: str) -> tuple[bytes, str]:
+    """Speech as one file.
+
+    Args:
+        pcm: shape (samples,), int16, mono.
+        sample_rate_hz: of ``pcm``; converted when the format cannot carry it.
+        audio_format: a key of `MEDIA_TYPES`.
+
+    Returns:
+        The file's bytes and its media type.
+
+    Raises:
+        SpeechError: when the format is not known.
+    """
+    check_format(audio_format)
+    media_type = MEDIA_TYPES[audio_format]
+    data = pcm.astype("<i2", copy=False).tobytes()
+    if audio_format == "pcm":
+        return data, media_type
+    if audio_format == "wav":
+        return wav_header(sample_rate_hz, len(data)) + data, media_type
+    if audio_format in ("opus", "mp3"):
+        rates_hz = _OPUS_RATES_HZ if audio_format == "opus" else _MP3_RATES_HZ
+        target_hz = min((rate for rate in rates_hz if rate >= sample_rate_hz), default=rates_hz[-1])
+        pcm, sample_rate_hz = resample(pcm, sample_rate_hz, target_hz), target_hz
+    import soundfile
+
+    container, codec = _SOUNDFILE[audio_format]
+    buffer = io.BytesIO()
+    with soundfile.SoundFile(buffer, "w", sample_rate_hz, 1, subtype=codec, format=container) as file:
+        # In blocks: libsndfile's Opus encoder overflows its stack when it gets minutes of sound at once.
+        for start in range(0, len(pcm), sample_rate_hz):
+            file.write(pcm[start : start + sample_rate_hz])
+    return buffer.getvalue(), media_type
+
+
+def check_format(audio_format: object) -> None:
+    """Checks that a format can be made.
+
+    Raises:
+        SpeechError: naming the formats that can.
+    """
+    if audio_format not in MEDIA_TYPES:
+        raise SpeechError(
+            f"response_format={audio_format!r} is not available.",
+            fix=f"Use one of {', '.join(MEDIA_TYPES)}.",
+            param="response_format",
+            code="unsupported_format",
+        )
+
+
+def wav_header(sample_rate_hz: int, data_bytes: int | None = None) -> bytes:
+    """The 44 bytes before the samples of a mono 16-bit WAV file.
+
+    Args:
+        sample_rate_hz: samples per second.
+        data_bytes: length of the samples; ``None`` when it is not known yet (the sizes are then the largest possible,
+            which players take as "until the end").
+    """
+    size = _UNKNOWN_SIZE if data_bytes is None or data_bytes > _UNKNOWN_SIZE - 36 else data_bytes
+    riff_size = _UNKNOWN_SIZE if size == _UNKNOWN_SIZE else size + 36
+    head = struct.pack("<4sI4s", b"RIFF", riff_size, b"WAVE")
+    chunk = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate_hz, sample_rate_hz * 2, 2, 16)
+    return head + chunk + struct.pack("<4sI", b"data", size)
+
+
+def resample(pcm: Pcm, from_hz: int, to_hz: int) -> Pcm:
+    """The same sound at another sample rate, by a windowed-sinc polyphase filter.
+
+    Args:
+        pcm: shape (samples,), int16.
+        from_hz, to_hz: sample rates.
+
+    Returns:
+        int16 samples, round(samples * to_hz / from_hz) of them.
+    """
+    if from_hz == to_hz or not len(pcm):
+        return pcm
+    divisor = gcd(from_hz, to_hz)
+    up, down = to_hz // divisor, from_hz // divisor
+    # 16 zero crossings on each side with a Kaiser window of beta 8: about 80 dB of stop band, beyond int16's noise.
+    half = 16 * max(up, down)
+    taps = np.arange(-half, half + 1)
+    kernel = np.sinc(taps / max(up, down)) * np.kaiser(2 * half + 1, 8.0)
+    kernel *= up / kernel.sum()
+    length = round(len(pcm) * up / down)
+    positions = np.arange(length, dtype=np.int64) * down + half
+    phase, last = positions % up, positions // up
+    reach = 2 * half // up + 1
+    padded = np.concatenate([np.zeros(reach, np.float64), pcm.astype(np.float64), np.zeros(reach, np.float64)])
+    result = np.zeros(length)
+    for step in range(reach):
+        tap = phase + step * up
+        weight = np.where(tap <= 2 * half, kernel[np.minimum(tap, 2 * half)], 0.0)
+        result += weight * padded[np.clip(last - step + reach, 0, len(padded) - 1)]
+    converted: Pcm = np.clip(np.rint(result), -32768, 32767).astype(np.int16)
+    return converted

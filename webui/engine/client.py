@@ -1,0 +1,176 @@
+"""The engine as the page sees it: its HTTP, as methods.
+
+Invariants: every failure is a `LauncherError`; closing the generator that `speak` returned drops the connection,
+which cancels the request in the engine; connections are opened per request, so a restarted engine is found at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+import httpx
+
+from launcher.errors import EngineError, LauncherError, SpeechError
+from launcher.frames import EVENT, Frame, FrameError, FrameReader
+from webui.engine.base import EngineInfo, SpeechRequest
+
+#: Connecting is local; the engine's loop answers `/health` and `/info` at once even while it loads or speaks.
+CONNECT_S = 2.0
+ANSWER_S = 10.0
+#: Between two frames lies one segment's synthesis; on a slow CPU a long segment may take a minute.
+SILENCE_S = 300.0
+
+
+class EngineAwayError(EngineError):
+    """The engine does not answer, is not ready, or died under the request; asking again later may help.
+
+    Args:
+        message: one sentence.
+        fix: one sentence.
+        retry_after_s: when to ask again.
+        loading: whether the engine said itself that it is not ready yet.
+    """
+
+    def __init__(self, message: str, *, fix: str = "", retry_after_s: int = 2, loading: bool = False) -> None:
+        super().__init__(message, fix=fix or "It is restarted by itself; try again in a few seconds.")
+        self.retry_after_s = retry_after_s
+        self.loading = loading
+
+
+class EngineClient:
+    """Talks to one engine's process.
+
+    Args:
+        address: as `launcher.channel` writes addresses.
+        token: of a TCP address.
+    """
+
+    def __init__(self, address: str, token: str = "") -> None:
+        scheme, _, rest = address.partition(":")
+        unix = scheme == "unix"
+        self._client = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(
+                uds=rest if unix else None, limits=httpx.Limits(max_keepalive_connections=0)
+            ),
+            base_url="http://engine" if unix else f"http://{rest}",
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+        )
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        await self._client.aclose()
+
+    async def health(self) -> dict[str, Any]:
+        """`/health`'s object.
+
+        Raises:
+            EngineAwayError: when the engine does not answer.
+        """
+        return await self._call("GET", "/health")
+
+    async def info(self) -> EngineInfo:
+        """What the engine is and can do.
+
+        Raises:
+            EngineError: while there is none.
+        """
+        return EngineInfo.from_json(await self._call("GET", "/info"))
+
+    async def segments(self, request: SpeechRequest) -> list[dict[str, Any]]:
+        """How the text will be cut: ``[{index, text, language}]``.
+
+        Raises:
+            SpeechError, EngineError: when it cannot be.
+        """
+        found = await self._call("POST", "/segments", request.to_json())
+        return list(found["segments"])
+
+    async def load(self) -> dict[str, Any]:
+        """Loads the engine when it is unloaded; returns `/health`'s object."""
+        return await self._call("POST", "/load", timeout_s=SILENCE_S)
+
+    async def unload(self) -> dict[str, Any]:
+        """Gives the engine's memory back; returns `/health`'s object."""
+        return await self._call("POST", "/unload", timeout_s=SILENCE_S)
+
+    async def speak(self, request: SpeechRequest) -> AsyncGenerator[Frame, None]:
+        """The frames of one spoken request, ``start`` to ``end``.
+
+        Raises:
+            SpeechError: when the request is wrong.
+            EngineAwayError: when the engine is not ready, does not answer or dies meanwhile.
+            EngineError: when it fails.
+        """
+        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, read=SILENCE_S)
+        reader = FrameReader()
+        try:
+            async with self._client.stream("POST", "/speak", json=request.to_json(), timeout=timeout) as response:
+                if response.status_code != 200:
+                    await response.aread()
+                    raise _error_of(response)
+                async for data in response.aiter_raw():
+                    for frame in reader.feed(data):
+                        event = frame.event if frame.kind == EVENT else {}
+                        if event.get("event") == "error":
+                            raise error_from(event)
+                        yield frame
+                        if event.get("event") == "end":
+                            return
+        except (httpx.HTTPError, FrameError, ValueError) as error:
+            raise _away(error) from error
+        raise EngineAwayError("The engine ended in the middle of the speech.")
+
+    async def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, timeout_s: float | None = None
+    ) -> dict[str, Any]:
+        options: dict[str, Any] = {} if timeout_s is None else {"timeout": timeout_s}
+        try:
+            response = await self._client.request(method, path, json=body, **options)
+        except httpx.HTTPError as error:
+            raise _away(error) from error
+        if response.status_code != 200:
+            raise _error_of(response)
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+def error_from(data: Mapping[str, Any], retry_after_s: int = 2) -> LauncherError:
+    """The exception from an error object or ``error`` event of the engine."""
+    message, fix = str(data.get("message") or "The engine failed."), str(data.get("fix") or "")
+    code = str(data.get("code") or "")
+    if code == "engine_loading":
+        return EngineAwayError(message, fix=fix, retry_after_s=retry_after_s, loading=True)
+    if code == "engine_error":
+        return EngineError(message, fix=fix)
+    status = data.get("http_status")
+    return SpeechError(
+        message,
+        fix=fix,
+        param=str(data.get("param") or ""),
+        code=code or "invalid_value",
+        http_status=status if isinstance(status, int) else 400,
+    )
+
+
+def _error_of(response: httpx.Response) -> LauncherError:
+    retry_after_s = 2
+    with contextlib.suppress(ValueError):
+        retry_after_s = int(response.headers.get("retry-after", "2"))
+    try:
+        return error_from(response.json()["error"], retry_after_s)
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return EngineError(
+            f"The engine answered {response.status_code}.", fix="The log has the details: launcher logs."
+        )
+
+
+def _away(error: Exception) -> EngineAwayError:
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return EngineAwayError("The engine is not running.")
+    if isinstance(error, httpx.TimeoutException):
+        return EngineAwayError("The engine does not answer.")
+    return EngineAwayError("The engine ended in the middle of the speech.")

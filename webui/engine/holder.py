@@ -1,0 +1,307 @@
+"""Holds one engine: loads it, lets it speak one request at a time, unloads it, and knows what state it is in.
+
+Invariants: every method of the engine runs in the same one thread, in the order asked for; a request's audio waits
+in a bounded pipe, so a slow reader stops the engine instead of filling the memory; closing the generator that `speak`
+returned cancels the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from launcher.errors import EngineError, LauncherError, SpeechError
+from launcher.frames import encode_event, encode_pcm
+from launcher.progress import Progress
+
+if TYPE_CHECKING:  # numpy costs more than everything that `/health` needs; the engine's thread imports it
+    from webui.engine.base import Cancellation, Engine, EngineInfo, Segment, SpeechRequest
+
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+#: PCM bytes of one frame: 1.4 s at 24 kHz; large enough to be cheap, small enough for flow control to bite.
+FRAME_PCM_BYTES = 64 * 1024
+#: Frames that may wait for the reader: 45 s of 24 kHz sound in 2 MB.
+PIPE_FRAMES = 32
+#: A reader that takes nothing for so long has lost interest and must not block everybody else.
+STALL_S = 60.0
+
+
+class EngineHolder:
+    """One engine and its thread.
+
+    Args:
+        name: shown in `/health`.
+        create: makes the engine, not loaded; imports what it needs; runs in the engine's thread.
+        on_progress: told about every step of loading, in the engine's thread.
+    """
+
+    def __init__(self, name: str, create: Callable[[], Engine], on_progress: Callable[[Progress], None]) -> None:
+        self.name = name
+        self.state = "loading"
+        self.error: LauncherError | None = None
+        self.progress: Progress | None = None
+        self.info: EngineInfo | None = None
+        self._create = create
+        self._on_progress = on_progress
+        self._engine: Engine | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+        self._requests = 0
+        self._running: Cancellation | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is spoken or waits."""
+        return self._requests > 0
+
+    async def load(self) -> EngineInfo:
+        """Loads the engine unless it is loaded, and returns what it is.
+
+        Raises:
+            LauncherError: why it cannot be loaded; the state is then ``failed``.
+        """
+        return await self._in_thread(self._load)
+
+    async def unload(self) -> None:
+        """Gives the engine's memory back, after the requests that came before."""
+        await self._in_thread(self._unload)
+
+    async def segments(self, request: SpeechRequest) -> list[Segment]:
+        """How the engine will cut the request's text.
+
+        Raises:
+            LauncherError: when it cannot.
+        """
+        self._check_state()
+        return await self._in_thread(self._segments, request)
+
+    def stop(self) -> None:
+        """Cancels what is spoken; for the end of the process."""
+        if self._running is not None:
+            self._running.cancel()
+
+    async def speak(self, request: SpeechRequest) -> AsyncGenerator[bytes, None]:
+        """Speaks, as encoded frames from ``start`` to ``end``; loads the engine first when it is unloaded.
+
+        Raises:
+            SpeechError: when the request is wrong.
+            EngineError: when the engine is not there or fails.
+        """
+        from webui.engine.base import Cancellation
+
+        self._check_state()
+        cancellation = Cancellation()
+        pipe = _FramePipe(asyncio.get_running_loop(), cancellation)
+        self._requests += 1
+        self._thread.submit(self._speak_into, pipe, request, cancellation)
+        try:
+            while (item := await pipe.take()) is not None:
+                if isinstance(item, LauncherError):
+                    raise item
+                yield item
+        finally:
+            self._requests -= 1
+            cancellation.cancel()
+
+    def _check_state(self) -> None:
+        if self.state == "failed" and self.error is not None:
+            raise self.error
+        if self.state == "loading":
+            raise EngineLoadingError()
+
+    async def _in_thread(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    def _load(self) -> EngineInfo:
+        if self.state == "ready" and self.info is not None:
+            return self.info
+        self.state, self.error = "loading", None
+        try:
+            self._report(Progress("import", 0, 1))
+            engine = self._engine or self._create()
+            self.info = engine.info()
+            self._report(Progress("import", 1, 1))
+            engine.load(self._report)
+        except LauncherError as error:
+            self.state, self.error = "failed", error
+            raise
+        except Exception as error:
+            _log.exception("the engine failed to load")
+            self.state, self.error = "failed", _unexpected("failed to load", self.name, error)
+            raise self.error from error
+        self._engine, self.info = engine, engine.info()
+        self.state, self.progress = "ready", None
+        return self.info
+
+    def _report(self, progress: Progress) -> None:
+        self.progress = progress
+        self._on_progress(progress)
+
+    def _unload(self) -> None:
+        if self._engine is not None and self.state == "ready":
+            self._engine.unload()
+            self.state = "unloaded"
+
+    def _loaded_engine(self) -> Engine:
+        if self.state == "unloaded":
+            self._load()
+        if self._engine is None or self.state != "ready":
+            raise self.error or EngineLoadingError()
+        return self._engine
+
+    def _segments(self, request: SpeechRequest) -> list[Segment]:
+        if self._engine is None:
+            raise self.error or EngineLoadingError()
+        return self._engine.segments(request)
+
+    def _speak_into(self, pipe: _FramePipe, request: SpeechRequest, cancellation: Cancellation) -> None:
+        """Runs one request in the engine's thread; whatever happens, the pipe is ended."""
+        from webui.engine.base import Cancelled
+
+        self._running = cancellation
+        try:
+            cancellation.check()
+            engine = self._loaded_engine()
+            info = engine.info()
+            _check_offer(request, info)
+            for frame in _frames(engine, info, request, cancellation):
+                pipe.put(frame)
+        except Cancelled:
+            _log.info("a request was cancelled")
+        except LauncherError as error:
+            pipe.end(error)
+        except Exception as error:  # noqa: BLE001 - libraries raise anything, and the next request must still work
+            _log.exception("the engine failed while speaking")
+            pipe.end(_unexpected("failed while it was speaking", self.name, error))
+        finally:
+            self._running = None
+            pipe.end(None)
+
+
+class EngineLoadingError(EngineError):
+    """The engine is not ready yet; the same request will work in a moment."""
+
+    def __init__(self) -> None:
+        super().__init__("The engine is still loading.", fix="Try again in a few seconds.")
+
+
+class _FramePipe:
+    """Frames from the engine's thread to the event loop; holds `PIPE_FRAMES` of them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, cancellation: Cancellation) -> None:
+        self._loop = loop
+        self._cancellation = cancellation
+        self._slots = threading.Semaphore(PIPE_FRAMES)
+        self._items: asyncio.Queue[bytes | LauncherError | None] = asyncio.Queue()
+        # There is one producer, so one slot is enough to wake it.
+        cancellation.on_cancel(self._slots.release)
+
+    def put(self, frame: bytes) -> None:
+        """Hands a frame over; waits while the pipe is full.
+
+        Raises:
+            Cancelled: when the request was cancelled meanwhile.
+            SpeechError: when the reader took nothing for `STALL_S`.
+        """
+        if not self._slots.acquire(timeout=STALL_S):
+            raise SpeechError(
+                f"The reader took no sound for {STALL_S:g} s.",
+                fix="Read the answer as it comes.",
+                code="reader_stalled",
+                http_status=408,
+            )
+        self._cancellation.check()
+        self._hand_over(frame)
+
+    def end(self, error: LauncherError | None) -> None:
+        """Says that nothing follows."""
+        self._hand_over(error)
+
+    async def take(self) -> bytes | LauncherError | None:
+        """The next frame, the error that ended the request, or ``None`` at its end."""
+        item = await self._items.get()
+        self._slots.release()
+        return item
+
+    def _hand_over(self, item: bytes | LauncherError | None) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._items.put_nowait, item)
+
+
+def _frames(engine: Engine, info: EngineInfo, request: SpeechRequest, cancellation: Cancellation) -> Iterator[bytes]:
+    """The frames of one request, in `launcher.frames`' order."""
+    started = time.monotonic()
+    segments = engine.segments(request)
+    yield encode_event(
+        "start",
+        sample_rate_hz=info.sample_rate_hz,
+        segments=[{"index": s.index, "text": s.text, "language": s.language} for s in segments],
+    )
+    samples, current = 0, -1
+    for chunk in engine.synthesize(request, cancellation):
+        if chunk.segment.index != current:
+            current = chunk.segment.index
+            if current:
+                yield encode_event("progress", **_speech_progress(segments, current, started).to_json())
+            yield encode_event("segment", index=current, text=chunk.segment.text, start_sample=samples)
+        pcm = chunk.pcm.astype("<i2", copy=False).tobytes()
+        for offset in range(0, len(pcm), FRAME_PCM_BYTES):
+            yield encode_pcm(pcm[offset : offset + FRAME_PCM_BYTES])
+        samples += len(chunk.pcm)
+    yield encode_event(
+        "end",
+        samples=samples,
+        audio_s=round(samples / info.sample_rate_hz, 3),
+        synthesis_s=round(time.monotonic() - started, 3),
+        seed=request.seed,
+    )
+
+
+def _speech_progress(segments: list[Segment], done: int, started: float) -> Progress:
+    """How much of the text is spoken; the rest is estimated from the characters spoken per second so far."""
+    elapsed_s = time.monotonic() - started
+    spoken = sum(len(segment.text) for segment in segments[:done])
+    left = sum(len(segment.text) for segment in segments[done:])
+    eta_s = round(elapsed_s * left / spoken, 2) if spoken else None
+    return Progress("speak", done, len(segments), "steps", round(done / max(elapsed_s, 1e-3), 3), eta_s)
+
+
+def _check_offer(request: SpeechRequest, info: EngineInfo) -> None:
+    voices = [voice.id for voice in info.voices]
+    if request.voice and request.voice not in voices:
+        raise SpeechError(
+            f"voice {request.voice!r} is not known.",
+            fix=f"Use one of {', '.join(voices)}.",
+            param="voice",
+            code="unknown_voice",
+        )
+    if request.language != "auto" and request.language not in info.languages:
+        raise SpeechError(
+            f"language {request.language!r} is not one that this engine speaks.",
+            fix=f"Use auto or one of {', '.join(info.languages)}.",
+            param="language",
+            code="unknown_language",
+        )
+    low, high = info.speed_range
+    if not low <= request.speed <= high:
+        raise SpeechError(
+            f"speed={request.speed:g} is not a number from {low:g} to {high:g}.",
+            fix=f"Give speed a value from {low:g} to {high:g}.",
+            param="speed",
+            code="speed_out_of_range",
+        )
+
+
+def _unexpected(what: str, name: str, error: Exception) -> EngineError:
+    reason = str(error).split("\n", 1)[0][:200]
+    return EngineError(
+        f"The engine {name!r} {what} ({type(error).__name__}{': ' if reason else ''}{reason}).",
+        fix="The log has the details: launcher logs.",
+    )

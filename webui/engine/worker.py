@@ -1,0 +1,127 @@
+"""The engine's process: `python -m webui.engine.worker`, started by the supervisor or by `launcher say`.
+
+Invariants: the socket listens before anything heavy is imported, so `/health` answers while the engine loads; the
+engine's own imports happen in its thread; the process ends with its supervisor (end of standard input), on SIGTERM,
+and, when it has a supervisor to tell, after a failure to load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.channel import bind_socket
+from launcher.errors import ConfigError, LauncherError
+from webui.engine.child import end_with_supervisor, log_to_stderr, read_settings_line
+from webui.engine.reporting import Reporter
+from webui.settings import WorkerSettings, parse_settings
+
+if TYPE_CHECKING:
+    from webui.engine.base import Engine
+    from webui.engine.holder import EngineHolder
+    from webui.engine.serving import ChildServer
+
+_log = logging.getLogger(__name__)
+
+#: Seconds that a request in progress may take once the end was asked for; cancelled speech needs 0.2.
+GRACE_S = 3
+
+
+class Worker:
+    """One engine served on one socket.
+
+    Args:
+        settings: from the supervisor.
+    """
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        if settings.address.startswith("tcp:") and not settings.token:
+            raise ConfigError("The engine would listen on TCP without a token.", fix="Give WorkerSettings a token.")
+        self._settings = settings
+        self._reporter = Reporter("engine", settings.control_address, settings.control_token)
+        self._holder: EngineHolder | None = None
+        self._server: ChildServer | None = None
+        self._loading: asyncio.Task[None] | None = None
+        self.exit_code = 0
+
+    def run(self) -> int:
+        """Serves until the end; returns the exit code.
+
+        Raises:
+            OSError: when the address cannot be bound.
+        """
+        sock, _ = bind_socket(self._settings.address)
+        self._reporter.start()
+        # Imported now: the socket is already there, and whoever connects waits instead of being refused.
+        from webui.engine.holder import EngineHolder
+        from webui.engine.service import create_service
+        from webui.engine.serving import ChildServer
+
+        self._holder = EngineHolder(self._settings.engine, self._create_engine, self._reporter.progress)
+        service = create_service(self._holder, self._settings.token)
+        self._server = ChildServer(
+            service, grace_s=GRACE_S, on_started=self._start_loading, on_stopping=self._holder.stop
+        )
+        end_with_supervisor(self._server.ask_to_stop, grace_s=GRACE_S + 2)
+        self._server.serve_on(sock)
+        if not self.exit_code:
+            self._reporter.stopping()
+        self._reporter.close()
+        return self.exit_code
+
+    def _create_engine(self) -> Engine:
+        from webui.engine.registry import ENGINES, create_engine
+
+        name = self._settings.engine
+        # The settings come from our own supervisor or command line, never from a request: a direct target is safe.
+        engines = {name: name} if ":" in name else ENGINES
+        return create_engine(
+            name,
+            cache_dir=Path(self._settings.cache_dir),
+            device=self._settings.device,
+            threads=self._settings.threads,
+            engines=engines,
+        )
+
+    def _start_loading(self) -> None:
+        self._loading = asyncio.get_running_loop().create_task(self._load())
+
+    async def _load(self) -> None:
+        assert self._holder is not None and self._server is not None
+        try:
+            info = await self._holder.load()
+        except LauncherError as error:
+            _log.error("%s", error)
+            if self._settings.control_address:
+                self.exit_code = error.exit_code
+                await asyncio.to_thread(self._reporter.failed, error)
+                self._server.ask_to_stop()
+            return  # without a supervisor, whoever started this process reads the failure from /health
+        self._reporter.ready(info.to_json())
+
+
+def main() -> int:
+    """Runs the worker with the settings from standard input; returns the exit code."""
+    log_to_stderr()
+    if sys.stdin is None or sys.stdin.isatty():
+        sys.stderr.write("The engine is started by the launcher: python -m launcher start\n")
+        return ConfigError.exit_code
+    try:
+        return Worker(parse_settings(WorkerSettings, read_settings_line())).run()
+    except (ValueError, LauncherError) as error:
+        sys.stderr.write(f"ERROR The engine cannot start: {error}\n")
+        return error.exit_code if isinstance(error, LauncherError) else ConfigError.exit_code
+    except OSError as error:
+        sys.stderr.write(f"ERROR The engine cannot listen: {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    # Not sys.exit: that would wait for the engine's thread, which may be deep inside an inference library.
+    os._exit(code)

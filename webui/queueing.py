@@ -1,0 +1,108 @@
+"""A fair, bounded queue in front of a thing that serves one at a time.
+
+Invariants: at most one ticket is admitted; the clients take turns, so one that asks for a hundred things delays
+another by one thing; a ticket that is left, admitted or not, makes room at once. Used in one event loop only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from launcher.errors import SpeechError
+
+
+class QueueFullError(SpeechError):
+    """As many requests wait as may wait."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            f"{size} requests are waiting already.",
+            fix="Try again in a few seconds, or raise LAUNCHER_QUEUE_SIZE.",
+            code="queue_full",
+            http_status=429,
+        )
+
+
+class Ticket:
+    """One client's place in the queue."""
+
+    def __init__(self, client: str) -> None:
+        self.client = client
+        self.admitted = False
+        self._changed = asyncio.Event()
+
+    async def changed(self) -> None:
+        """Waits until the position may have changed."""
+        await self._changed.wait()
+        self._changed.clear()
+
+    def notify(self) -> None:
+        """Wakes `changed`."""
+        self._changed.set()
+
+
+class FairQueue:
+    """Admits one ticket at a time, the clients in turn.
+
+    Args:
+        size: tickets that may wait.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._admitted: Ticket | None = None
+        self._waiting: dict[str, deque[Ticket]] = {}
+
+    @property
+    def length(self) -> int:
+        """Tickets that wait."""
+        return sum(len(tickets) for tickets in self._waiting.values())
+
+    def join(self, client: str) -> Ticket:
+        """A new ticket for ``client``, admitted at once when nobody is before it.
+
+        Raises:
+            QueueFullError: when as many wait as may.
+        """
+        ticket = Ticket(client)
+        if self._admitted is not None and self.length >= self._size:
+            raise QueueFullError(self._size)
+        self._waiting.setdefault(client, deque()).append(ticket)
+        self._advance()
+        return ticket
+
+    def leave(self, ticket: Ticket) -> None:
+        """Gives a place up, admitted or waiting; the next one is admitted."""
+        if ticket is self._admitted:
+            self._admitted = None
+        elif ticket in self._waiting.get(ticket.client, ()):
+            self._waiting[ticket.client].remove(ticket)
+            if not self._waiting[ticket.client]:
+                del self._waiting[ticket.client]
+        self._advance()
+
+    def position(self, ticket: Ticket) -> int:
+        """How many come before ``ticket``, the one that is served included; 0 when it is served."""
+        if ticket.admitted:
+            return 0
+        return 1 + self._turns().index(ticket)
+
+    def _turns(self) -> list[Ticket]:
+        """The waiting tickets in the order in which they will be admitted."""
+        rows = [list(tickets) for tickets in self._waiting.values()]
+        longest = max(map(len, rows), default=0)
+        return [row[turn] for turn in range(longest) for row in rows if turn < len(row)]
+
+    def _advance(self) -> None:
+        if self._admitted is None and self._waiting:
+            client, tickets = next(iter(self._waiting.items()))
+            self._admitted = tickets.popleft()
+            self._admitted.admitted = True
+            self._admitted.notify()
+            # The client goes to the end of the round, or out of it.
+            del self._waiting[client]
+            if tickets:
+                self._waiting[client] = tickets
+        for ticket in self._turns():
+            ticket.notify()

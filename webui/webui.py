@@ -1,0 +1,124 @@
+"""The page's process: `python webui/webui.py`, started by the supervisor.
+
+Invariants: settings come as one line on standard input, never from the environment; the port's socket is inherited
+where the system can do that; the process holds no weights, and ends with its supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if __name__ == "__main__":
+    # Python put this file's folder first: `import webui` would find this file instead of the package around it.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from launcher.errors import ConfigError, LauncherError, PortError
+from launcher.progress import Progress
+from webui.engine.child import end_with_supervisor, log_to_stderr, read_settings_line
+from webui.settings import PageSettings, parse_settings
+from webui.supervisor_link import SupervisorLink
+
+if TYPE_CHECKING:
+    from webui.guard import Guard
+
+_log = logging.getLogger(__name__)
+
+#: Seconds that requests in progress may take at the end; the page's own event streams never end by themselves.
+GRACE_S = 3
+#: Connections that the kernel keeps waiting; it bridges a restart of the page.
+BACKLOG = 2048
+
+
+def serve(settings: PageSettings) -> None:
+    """Serves the page until SIGTERM or the supervisor's end.
+
+    Raises:
+        PortError: when the port cannot be bound (only where it is not inherited).
+    """
+    link = SupervisorLink(settings)
+    link.start()
+    _step(link, "import", 0)
+    from webui.engine.serving import ChildServer
+
+    app = _build(settings, link)
+    _step(link, "serve", 2)
+    server = ChildServer(app, grace_s=GRACE_S, on_started=lambda: _tell_ready(link), on_stopping=link.close)
+    end_with_supervisor(server.ask_to_stop, grace_s=GRACE_S + 2)
+    server.serve_on(_listening_socket(settings))
+    link.reporter.stopping()
+    link.reporter.close()
+
+
+def main() -> int:
+    """Runs the page with the settings from standard input; returns the exit code."""
+    log_to_stderr()
+    if sys.stdin is None or sys.stdin.isatty():
+        sys.stderr.write("The page is started by the launcher: python -m launcher start\n")
+        return ConfigError.exit_code
+    try:
+        serve(parse_settings(PageSettings, read_settings_line()))
+    except ValueError as error:
+        sys.stderr.write(f"The page is started by the launcher: python -m launcher start ({error}).\n")
+        return ConfigError.exit_code
+    except LauncherError as error:
+        _log.error("%s", error)
+        return error.exit_code
+    return 0
+
+
+def _build(settings: PageSettings, link: SupervisorLink) -> Guard:
+    from fastapi import FastAPI
+
+    from webui.app import create_app
+    from webui.engine.client import EngineClient
+    from webui.synthesis import Synthesis
+    from webui.ui.page import mount
+
+    engine = EngineClient(settings.engine_address, settings.engine_token)
+
+    def mount_page(app: FastAPI) -> FastAPI:
+        _step(link, "build", 1)
+        return mount(app, settings=settings)
+
+    synthesis = Synthesis(engine, settings.queue_size)
+    return create_app(settings, engine=engine, link=link, synthesis=synthesis, mount_page=mount_page)
+
+
+def _step(link: SupervisorLink, stage: str, done: int) -> None:
+    link.reporter.progress(Progress(stage, done, 3, "steps"))
+
+
+def _tell_ready(link: SupervisorLink) -> None:
+    # In a thread: a supervisor that is busy must not hold up the first request.
+    asyncio.get_running_loop().run_in_executor(None, link.reporter.ready, {})
+
+
+def _listening_socket(settings: PageSettings) -> socket.socket:
+    if settings.listen_fd is not None:
+        return socket.socket(fileno=settings.listen_fd)
+    sock = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET, socket.SOCK_STREAM)
+    if os.name == "posix":  # on Windows this option would let two processes share the port
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((settings.host, settings.port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise PortError(
+            f"Port {settings.port} on {settings.host} cannot be bound: {error.strerror}.",
+            fix="Give another port: --port auto.",
+        ) from None
+    return sock
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    # Not sys.exit: a thread of a library that still waits for something must not keep a dead page alive.
+    os._exit(code)
