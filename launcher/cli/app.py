@@ -28,21 +28,21 @@ PROGRAM = "tts-launcher"
 
 
 @dataclass(frozen=True)
-class _Entry:
+class CommandEntry:
     """A command's place (``module:attribute``) and its line in ``--help``."""
 
     target: str
     summary: str
 
 
-COMMANDS: dict[str, _Entry] = {
-    "start": _Entry("launcher.cli.start:command", "Start the page and the speech engine."),
-    "stop": _Entry("launcher.cli.stop:command", "Stop a running instance."),
-    "restart": _Entry("launcher.cli.restart:command", "Restart the page, the engine or both."),
-    "status": _Entry("launcher.cli.status:command", "Show what runs and how far it is."),
-    "logs": _Entry("launcher.cli.logs:command", "Show the logs, or follow them."),
-    "say": _Entry("launcher.cli.say:command", "Turn text into speech."),
-    "config": _Entry("launcher.cli.config:command", "Show every setting and where it came from."),
+COMMANDS: dict[str, CommandEntry] = {
+    "start": CommandEntry("launcher.cli.start:command", "Start the page and the speech engine."),
+    "stop": CommandEntry("launcher.cli.stop:command", "Stop a running instance."),
+    "restart": CommandEntry("launcher.cli.restart:command", "Restart the page, the engine or both."),
+    "status": CommandEntry("launcher.cli.status:command", "Show what runs and how far it is."),
+    "logs": CommandEntry("launcher.cli.logs:command", "Show the logs, or follow them."),
+    "say": CommandEntry("launcher.cli.say:command", "Turn text into speech."),
+    "config": CommandEntry("launcher.cli.config:command", "Show every setting and where it came from."),
 }
 
 
@@ -117,9 +117,13 @@ def shared_options() -> list[click.Parameter]:
 class LazyGroup(click.Group):
     """A group that imports a command's module when that command is asked for."""
 
-    def __init__(self, commands: Mapping[str, _Entry], **arguments: Any) -> None:
+    def __init__(self, commands: Mapping[str, CommandEntry], **arguments: Any) -> None:
         super().__init__(**arguments)
         self._entries = commands
+
+    def summaries(self) -> dict[str, str]:
+        """Every command's name and its line in ``--help``."""
+        return {name: entry.summary for name, entry in self._entries.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the table."""
@@ -141,7 +145,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands' lines in ``--help``, without importing any of them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in self._entries.items()])
+            formatter.write_dl(list(self.summaries().items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -160,16 +164,24 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def make_group(commands: Mapping[str, _Entry] = COMMANDS) -> LazyGroup:
+def make_group(commands: Mapping[str, CommandEntry] = COMMANDS) -> LazyGroup:
     """The whole command line; ``commands`` maps a name to its place."""
     return LazyGroup(
         commands,
         name=PROGRAM,
         help="Start, supervise and stop a text-to-speech page.",
         epilog="Settings: docs/configuration.md, or: tts-launcher config",
-        no_args_is_help=True,
+        invoke_without_command=True,
+        callback=_show_help,
         params=[
-            click.Option(["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_show_version),
+            click.Option(
+                ["--version"],
+                is_flag=True,
+                expose_value=False,
+                is_eager=True,
+                callback=_show_version,
+                help="Show the version and exit.",
+            ),
             *shared_options(),
         ],
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -182,17 +194,33 @@ def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> N
         ctx.exit()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@click.pass_context
+def _show_help(ctx: click.Context) -> None:
+    """What happens without a command."""
+    if ctx.invoked_subcommand is None and isinstance(ctx.command, LazyGroup):
+        ctx.obj.output.result({"commands": ctx.command.summaries()}, ctx.get_help)
+
+
+def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, CommandEntry] = COMMANDS) -> int:
     """Runs the command line and returns its exit code; never raises.
 
     Args:
         argv: the arguments without the program's name; ``None`` takes `sys.argv`.
+        commands: name to place; a command may return an exit code.
     """
+    try:
+        return _run(argv, commands)
+    except BrokenPipeError:  # whoever read our words has left; Python must not try again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return LauncherError.exit_code
+
+
+def _run(argv: Sequence[str] | None, commands: Mapping[str, CommandEntry]) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     context = Context(Output(json="--json" in options, stdout=sys.stdout, stderr=sys.stderr), {})
     try:
-        code = make_group().main(args=arguments, prog_name=PROGRAM, obj=context, standalone_mode=False)
+        code = make_group(commands).main(args=arguments, prog_name=PROGRAM, obj=context, standalone_mode=False)
     except LauncherError as error:
         context.output.error(error)
         return error.exit_code
@@ -208,9 +236,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report_usage(error: click.ClickException, context: Context) -> int:
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        context.output.note(error.format_message())
-        return 0
     where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else PROGRAM
     message = error.format_message().strip().replace("\n", " ")
     usage = ConfigError(message if message.endswith((".", "?")) else f"{message}.", fix=f"See {where} --help.")
@@ -221,28 +246,45 @@ def _report_usage(error: click.ClickException, context: Context) -> int:
 def _report_unexpected(error: Exception, context: Context) -> int:
     import traceback
 
-    trace = "".join(traceback.format_exception(error))
-    fix = "Set LAUNCHER_LOG_LEVEL=debug to see where."
+    try:
+        config = context.load_config()
+    except LauncherError:
+        config = None
+    trace = _without_secrets("".join(traceback.format_exception(error)), config)
+    what = _without_secrets(" ".join(traceback.format_exception_only(error)[-1].split()), config)
     if os.environ.get("LAUNCHER_LOG_LEVEL", "").lower() == "debug":
         context.output.note(trace)
+        fix = "The lines above say where."
     else:
-        path = _keep_trace(trace, context)
-        fix = f"The details are in {path}." if path else fix
-    context.output.error(LauncherError(f"Something unexpected went wrong: {type(error).__name__}: {error}.", fix=fix))
+        path = _keep_trace(trace, config)
+        fix = f"The details are in {path}." if path else "Set LAUNCHER_LOG_LEVEL=debug to see where."
+    context.output.error(LauncherError(f"Something unexpected went wrong: {what}.", fix=fix))
     return LauncherError.exit_code
 
 
-def _keep_trace(trace: str, context: Context) -> Path | None:
+def _without_secrets(text: str, config: Config | None) -> str:
+    names = ("LAUNCHER_TOKEN", "HF_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    secrets = {os.environ.get(spelling) for name in names for spelling in (name, name.lower())}
+    if config is not None:
+        secrets |= {
+            config.token,
+            *(config.standard.get(spelling) for name in names for spelling in (name, name.lower())),
+        }
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "********")
+    return text
+
+
+def _keep_trace(trace: str, config: Config | None) -> Path | None:
     """Writes the traceback beside the logs, over the last one; ``None`` when that is not possible."""
+    if config is None:
+        return None
     from launcher.cache.layout import instance_paths
 
+    path = instance_paths(config).log_dir / "error.log"
     try:
-        config = context.load_config()
-        path = instance_paths(config).log_dir / "error.log"
         path.parent.mkdir(parents=True, exist_ok=True)
-        for secret in filter(None, (config.token, config.standard.get("HF_TOKEN"))):
-            trace = trace.replace(secret, "********")
-        path.write_text(trace, encoding="utf-8")
-    except (LauncherError, OSError):
+        path.write_text(trace, encoding="utf-8", errors="backslashreplace")
+    except OSError:
         return None
     return path
