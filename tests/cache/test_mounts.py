@@ -23,7 +23,7 @@ nonsense
 @pytest.mark.parametrize(
     ("path", "found"),
     [
-        ("/home/ada", ("/", "overlay")),
+        ("/srv/ada", ("/", "overlay")),
         ("/tmp/x/y", ("/tmp", "tmpfs")),
         ("/tmpfile", ("/", "overlay")),
         ("/data/models", ("/data", "xfs")),
