@@ -7,6 +7,7 @@ whole lines are given out.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -51,12 +52,13 @@ def follow(log_dir: Path, *, component: str | None = None, stop: threading.Event
     """
     with contextlib.ExitStack() as stack:
         files = _open_all(log_dir, stack)
-        history = _newest(files, component, last) if last else []
+        history = _newest(files, component, last)
         current = files[0] if files else None
         if current is not None:
             current.file.seek(current.end)
         # From here on the generator owns the files.
-        return _follow(log_dir, component, stop, history, current, stack.pop_all())
+        lines = itertools.chain(history, _coming(log_dir, stop, current, stack.pop_all()))
+    return (line for line in lines if _is_of(line, component))
 
 
 @dataclass
@@ -143,32 +145,22 @@ def _is_of(line: str, component: str | None) -> bool:
     return component is None or line.split(" ", 3)[2:3] == [component]
 
 
-def _follow(
-    log_dir: Path,
-    component: str | None,
-    stop: threading.Event,
-    history: list[str],
-    current: _OpenFile | None,
-    stack: contextlib.ExitStack,
+def _coming(
+    log_dir: Path, stop: threading.Event, current: _OpenFile | None, stack: contextlib.ExitStack
 ) -> Iterator[str]:
     with stack:
-        yield from history
         while not stop.is_set():
             if current is not None:
-                for line in _whole_lines(current):
-                    if _is_of(line, component):
-                        yield line
-                    if stop.is_set():
-                        return
+                yield from itertools.takewhile(lambda _: not stop.is_set(), _whole_lines(current))
             newer = _next_file(log_dir, current)
             if newer is None:
                 stop.wait(_POLL_S)
                 continue
+            stack.callback(newer.file.close)
             if current is not None:
                 # The writer may have added to it between our last look and the rotation.
-                yield from (line for line in _whole_lines(current) if _is_of(line, component))
+                yield from _whole_lines(current)
                 current.file.close()
-            stack.callback(newer.file.close)
             newer.file.seek(0)
             current = newer
 
@@ -184,7 +176,7 @@ def _whole_lines(opened: _OpenFile) -> Iterator[str]:
 
 
 def _next_file(log_dir: Path, current: _OpenFile | None) -> _OpenFile | None:
-    """The file that follows ``current``: the oldest when it is unknown or gone; ``None`` while ``current`` is newest."""
+    """The file after ``current`` (the oldest when that is unknown or gone); ``None`` while ``current`` is newest."""
     newer: _OpenFile | None = None
     for opened in _each_file(log_dir):
         if current is not None and opened.key == current.key:

@@ -51,6 +51,7 @@ class LogWriter:
     def __init__(
         self,
         log_dir: Path,
+        *,
         level: str = "INFO",
         max_bytes: int = 10 * 1024 * 1024,
         files: int = 5,
