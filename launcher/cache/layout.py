@@ -12,7 +12,6 @@ but by `prepare`; what the user set is kept; secrets of the launcher never enter
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -128,6 +127,8 @@ def _runtime_dir(root: Path) -> Path:
     direct = root / "run"
     if os.name != "posix" or len(os.fsencode(direct)) <= MAX_RUNTIME_DIR_BYTES:
         return direct
+    import hashlib  # brings OpenSSL, 4 MB, which a supervisor with a short path does without
+
     digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
     return Path("/tmp") / f"tts-launcher-{os.getuid()}-{digest}"
 

@@ -234,7 +234,7 @@ def test_the_write_test_leaves_nothing(tmp_path: Path) -> None:
 def test_an_unwritable_folder_is_named() -> None:
     """Root may write everywhere, so a process of its own gives that right away first."""
     program = (
-        "import os, shutil; from launcher.config import load; from launcher.cache.layout import prepare\n"
+        "import ipaddress, os, shutil; from launcher.config import load; from launcher.cache.layout import prepare\n"
         "from launcher.errors import StorageError\n"
         "os.getuid() or os.seteuid(65534)\n"
         "for folder in ('made', 'made/below'):\n"

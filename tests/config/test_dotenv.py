@@ -115,7 +115,7 @@ def test_an_unreadable_file_is_said(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LAUNCHER_PORT=1\n")
     (tmp_path / ".env").chmod(0)
     program = (
-        "import os, launcher.config.sources; from pathlib import Path\n"
+        "import ipaddress, os, launcher.config.sources; from pathlib import Path\n"
         "os.getuid() or os.seteuid(65534)\n"
         "try: launcher.config.sources.load({}, Path('.env'), {'LAUNCHER_DATA_DIR': '/d'})\n"
         "except launcher.config.sources.ConfigError as error: print(error)\n"
