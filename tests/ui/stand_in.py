@@ -1,0 +1,261 @@
+"""A speech service without a voice: the page with every HTTP route that its scripts call, speaking sine tones.
+
+A test sets the attributes of `StandIn` and sees what the page makes of them; ``python -m tests.ui.stand_in`` serves
+it on port 7861 for work on the page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import re
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from launcher.errors import SpeechError
+from launcher.frames import MEDIA_TYPE, encode_event, encode_pcm
+from launcher.progress import Progress
+from webui.engine.base import EngineInfo, SpeechRequest, Voice
+from webui.settings import PageSettings
+from webui.ui.page import mount
+
+RATE_HZ = 24_000
+#: What the service's guard sends with every answer; the page must work under it.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; font-src 'self' data:; object-src 'none'; base-uri 'self'"
+)
+INFO = EngineInfo(
+    name="sine",
+    title={"en": "Sine", "zh": "正弦"},
+    sample_rate_hz=RATE_HZ,
+    voices=(
+        Voice("aoi", {"en": "Aoi", "zh": "葵"}, "female", ("zh", "en")),
+        Voice("kumo", {"en": "Kumo", "zh": "云"}, "male", ("en", "zh")),
+        Voice("duet", {"en": "Duet", "zh": "合声"}, "neutral", ("zh", "en")),
+        Voice("dusk", {"en": "Dusk", "zh": "暮色"}, "male", ("zh", "en")),
+        Voice("nezumi", {"en": "Nezumi", "zh": "小满"}, "female", ("en", "zh")),
+    ),
+    languages=("zh", "en"),
+    capabilities=("emotion_vector",),
+    notes={
+        "en": "This is a preview voice: small enough for any computer, and its emotions are changes of pitch, pace and"
+        " loudness. IndexTTS adds your own voices from a few seconds of recording, and emotions that are acted.",
+        "zh": "这是预览声音：小到任何电脑都能运行，情感通过音高、语速和响度的变化来表现。"
+        "IndexTTS 还可以用几秒录音克隆声音，并真正演绎情感。",
+    },
+)
+
+
+@dataclass
+class StandIn:
+    """What the service does next, and what it has seen."""
+
+    engine_state: str = "ready"
+    progress: Progress | None = None
+    error: dict[str, str] | None = None
+    info: EngineInfo = INFO
+    chunk_delay_s: float = 0.0
+    chunk_s: float = 0.5
+    answers: list[tuple[int, dict[str, Any], dict[str, str]]] = field(default_factory=list)
+    break_next: str = ""
+    requests: list[SpeechRequest] = field(default_factory=list)
+    cancelled: int = 0
+    finished: int = 0
+    fallen: bool = False
+
+    def snapshot(self) -> dict[str, Any]:
+        """As `docs/architecture.md` describes it."""
+        part = {
+            "state": self.engine_state,
+            "pid": 1,
+            "restarts": 0,
+            "since": 0.0,
+            "progress": self.progress.to_json() if self.progress else None,
+            "info": {"name": self.info.name},
+            "error": self.error,
+        }
+        page = {**part, "state": "ready", "progress": None, "error": None, "info": {}}
+        state = "ready" if self.engine_state == "ready" else "starting"
+        return {"instance": "test", "version": "0", "state": state, "components": {"page": page, "engine": part}}
+
+    def reset(self) -> None:
+        """Back to a service that is ready and has seen nothing."""
+        self.__init__()  # type: ignore[misc]  # every field's default
+
+
+def segments(text: str) -> list[str]:
+    """The text in pieces after full stops and commas; nothing is lost."""
+    return [piece for piece in re.split(r"(?<=[。！？!?.，,])\s*", text.strip()) if piece]
+
+
+def tone(index: int, seconds: float, rate_hz: int = RATE_HZ) -> np.ndarray[Any, np.dtype[np.int16]]:
+    """A soft swelling tone, another for each index."""
+    at = np.arange(int(seconds * rate_hz)) / rate_hz
+    shape = np.sin(math.pi * at / seconds) ** 0.6 * (0.55 + 0.45 * np.sin(2 * math.pi * 3.1 * at + index))
+    return (9000 * shape * np.sin(2 * math.pi * (196 + 24 * (index % 6)) * at)).astype(np.int16)
+
+
+async def spoken(service: StandIn, request: SpeechRequest) -> AsyncIterator[bytes]:
+    """The frames of one request: half a second of tone for every ten characters."""
+    broken = service.break_next
+    pieces = segments(request.text)
+    done = False
+    if broken == "before":
+        service.break_next = ""
+        raise ConnectionResetError("on demand")
+    try:
+        listed = [{"index": i, "text": piece, "language": "mixed"} for i, piece in enumerate(pieces)]
+        yield encode_event("start", sample_rate_hz=RATE_HZ, segments=listed)
+        start = 0
+        for index, piece in enumerate(pieces):
+            yield encode_event("segment", index=index, text=piece, start_sample=start)
+            pcm = tone(index, max(0.4, len(piece) / 12) / request.speed)
+            for at in range(0, len(pcm), int(service.chunk_s * RATE_HZ)):
+                await asyncio.sleep(service.chunk_delay_s)
+                yield encode_pcm(pcm[at : at + int(service.chunk_s * RATE_HZ)].tobytes())
+            start += len(pcm)
+            if broken == "middle" and index == 0:
+                service.break_next = ""
+                await asyncio.sleep(0.2)  # lets the first sound leave before the connection ends
+                raise ConnectionResetError("on demand")
+            if broken == "error":
+                service.break_next = ""
+                done = True
+                fields = {"param": "", "code": "engine_lost", "http_status": 503}
+                yield encode_event("error", message="The engine ended while it spoke.", fix="Try again.", **fields)
+                return
+        done = True
+        service.finished += 1
+        yield encode_event("end", samples=start, audio_s=start / RATE_HZ, synthesis_s=0.1, seed=0)
+    finally:
+        if not done and not broken:
+            service.cancelled += 1
+
+
+def add_routes(app: FastAPI, service: StandIn) -> None:
+    """The routes of the speech service."""
+
+    @app.get("/api/status")
+    async def status() -> dict[str, Any]:
+        return service.snapshot()
+
+    @app.get("/api/info")
+    async def info() -> JSONResponse:
+        if service.engine_state != "ready":
+            return JSONResponse({"error": {"message": "loading", "fix": ""}}, 503, {"Retry-After": "1"})
+        return JSONResponse(service.info.to_json())
+
+    @app.get("/api/events")
+    async def events(request: Request) -> StreamingResponse:
+        async def stream() -> AsyncIterator[str]:
+            before = ""
+            while not service.fallen and not await request.is_disconnected():
+                now = json.dumps(service.snapshot())
+                if now != before:
+                    before = now
+                    yield f"data: {now}\n\n"
+                await asyncio.sleep(0.05)
+
+        return StreamingResponse(stream(), media_type="text/event-stream")
+
+    @app.post("/api/speak")
+    async def speak(request: Request) -> Any:
+        if service.answers:
+            code, body, headers = service.answers.pop(0)
+            return JSONResponse(body, code, headers)
+        if service.engine_state != "ready":
+            return JSONResponse({"error": {"message": "The engine is loading.", "fix": ""}}, 503, {"Retry-After": "1"})
+        try:
+            asked = SpeechRequest.from_json(await request.json())
+        except SpeechError as error:
+            words = {"message": error.message, "fix": error.fix, "param": error.param, "code": error.code}
+            return JSONResponse({"error": words}, error.http_status)
+        service.requests.append(asked)
+        return StreamingResponse(spoken(service, asked), media_type=MEDIA_TYPE)
+
+
+class Policy:
+    """Sends the content security policy, and answers as a page that is down while `StandIn.fallen`."""
+
+    def __init__(self, app: ASGIApp, service: StandIn) -> None:
+        self.app, self.service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"content-security-policy", POLICY.encode())]
+            await send(message)
+
+        if scope["type"] == "http" and self.service.fallen:
+            raise ConnectionResetError("the page is down")
+        await self.app(scope, receive, with_policy if scope["type"] == "http" else send)
+
+
+class _Reset:
+    """Ends the connection without an answer when the application raises `ConnectionResetError`, as a crash does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(ConnectionResetError):
+            await self.app(scope, receive, send)
+
+
+def settings(**changes: Any) -> PageSettings:
+    """Settings of a page process that needs no supervisor."""
+    values = {
+        "instance": "test",
+        "version": "0.1.0",
+        "host": "127.0.0.1",
+        "port": 0,
+        "engine_address": "",
+        "control_address": "",
+    }
+    return PageSettings(**{**values, "temp_dir": tempfile.gettempdir(), **changes})
+
+
+def build(service: StandIn, **changes: Any) -> ASGIApp:
+    """The application: routes first, then the page."""
+    app = FastAPI()
+    add_routes(app, service)
+    return _Reset(Policy(mount(app, settings=settings(**changes)), service))
+
+
+@contextlib.contextmanager
+def serving(app: ASGIApp, port: int = 0) -> Iterator[str]:
+    """Serves ``app`` on loopback in a thread; yields its address."""
+    listener = socket.create_server(("127.0.0.1", port))
+    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1, lifespan="on")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listener.close()
+
+
+if __name__ == "__main__":
+    with serving(build(StandIn(chunk_delay_s=0.25)), port=7861) as address:
+        print(address)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()

@@ -1,0 +1,78 @@
+"""The layout: every panel in its place, and which component plays which part.
+
+The panels are Gradio components and empty columns. Speech never passes through Gradio: the scripts in ``static/js``
+read the components, call the HTTP routes beside the page and fill the columns, so that a sound starts as soon as the
+engine has made it. `wire` is the one place where components and scripts meet. ``gr.HTML`` is not used: it builds its
+templates with ``eval``, which the page's content security policy need not allow, and it does not escape.
+
+Invariant: Gradio has no event here, and so no API name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from webui.emotion import EMOTIONS
+from webui.ui.emotion import EmotionPanel, emotion_panel
+from webui.ui.engine_banner import engine_banner
+from webui.ui.engine_note import engine_note
+from webui.ui.masthead import masthead
+from webui.ui.player import Player, player_panel
+from webui.ui.text import TextPanel, text_panel
+from webui.ui.voice import VoicePanel, voice_panel
+
+TITLE = "TTS Launcher"
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Everything on the page."""
+
+    masthead: gr.Column
+    banner: gr.Column
+    text: TextPanel
+    player: Player
+    voice: VoicePanel
+    emotion: EmotionPanel
+    note: gr.Column
+
+
+def build_page(texts: gr.I18n) -> tuple[gr.Blocks, Panels]:
+    """The page's blocks; two columns where there is room, one on a phone, in the order of reading."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
+        top, banner = masthead(), engine_banner()
+        with gr.Row(elem_id="tts-columns"):
+            with gr.Column(elem_id="tts-left", min_width=0):
+                text, player = text_panel(texts), player_panel(texts)
+            with gr.Column(elem_id="tts-right", min_width=0):
+                voice, emotion = voice_panel(texts), emotion_panel(texts)
+        note = engine_note()
+    return demo, Panels(top, banner, text, player, voice, emotion, note)
+
+
+def wire(panels: Panels) -> dict[str, Any]:
+    """Which component plays which part, by element id: what ``static/js/main.js`` needs to connect them."""
+    emotion = panels.emotion
+    return {
+        "masthead": panels.masthead.elem_id,
+        "banner": panels.banner.elem_id,
+        "note": panels.note.elem_id,
+        "textPanel": panels.text.panel.elem_id,
+        "text": panels.text.text.elem_id,
+        "textFooter": panels.text.footer.elem_id,
+        "playerPanel": panels.player.panel.elem_id,
+        "generate": panels.player.generate.elem_id,
+        "stop": panels.player.stop.elem_id,
+        "screen": panels.player.screen.elem_id,
+        "voicePanel": panels.voice.panel.elem_id,
+        "voiceChoices": panels.voice.choices.elem_id,
+        "speed": panels.voice.speed.elem_id,
+        "emotionPanel": emotion.panel.elem_id,
+        "moods": emotion.moods.elem_id,
+        "radar": emotion.radar.elem_id,
+        "intensity": emotion.intensity.elem_id,
+        "emotions": {name: emotion.sliders[name].elem_id for name in EMOTIONS},
+    }

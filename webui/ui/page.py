@@ -1,0 +1,94 @@
+"""The page on the application: `mount` adds its routes, its scripts and Gradio at ``/``.
+
+Invariants: the page loads nothing from another host; importing this module does not import Gradio, `mount` does,
+after `webui.ui.gradio_import` has made that quicker.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+
+from webui.settings import PageSettings
+from webui.ui import assets as page_assets
+from webui.ui.catalogs import LANGUAGES, gradio_texts, load_catalogs
+from webui.ui.gradio_import import prepare_import
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+
+def mount(app: FastAPI, *, settings: PageSettings) -> FastAPI:
+    """Mounts the page at ``/``; every other route must have been added before.
+
+    Args:
+        app: the application that has the HTTP routes of the speech service.
+        settings: of the page's process.
+
+    Returns:
+        The same application.
+    """
+    prepare_import()
+    import gradio as gr
+
+    from webui.ui.layout import TITLE, build_page, wire
+
+    assets = page_assets.collect()
+    page_assets.serve(app, assets)
+    texts = gr.I18n(**gradio_texts(load_catalogs()))
+    demo, panels = build_page(texts)
+    configuration = {
+        "title": TITLE,
+        "version": settings.version,
+        "maxTextChars": settings.max_text_chars,
+        "languages": LANGUAGES,
+        "catalogs": {code: assets.address(f"i18n/{code}.json") for code in LANGUAGES},
+        "parts": wire(panels),
+    }
+    return mount_blocks(app, demo, settings=settings, texts=texts, head=_head(assets, configuration))
+
+
+def mount_blocks(
+    app: FastAPI, demo: gr.Blocks, *, settings: PageSettings, texts: gr.I18n | None = None, head: str = ""
+) -> FastAPI:
+    """Mounts ``demo`` at ``/`` of ``app`` with everything off that would leave traces or reach other hosts."""
+    import gradio as gr
+
+    from webui.ui.theme import build_theme
+
+    gr.mount_gradio_app(
+        app,
+        demo,
+        path="/",
+        root_path=settings.root_path or None,
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        max_file_size=settings.max_body_bytes,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        i18n=texts,
+        theme=build_theme(),
+        head=head,
+    )
+    # Gradio checks which files a request may name only in blocks that have "launched"; mounting does not count.
+    demo.has_launched = True
+    return app
+
+
+def _head(assets: page_assets.Assets, configuration: dict[str, Any]) -> str:
+    value = html.escape(json.dumps(configuration, ensure_ascii=False), quote=True)
+    sheets = sorted(name for name in assets.files if name.endswith(".css"))
+    return "".join(
+        [
+            f'<meta name="tts-page" content="{value}">',
+            f'<link rel="icon" type="image/svg+xml" href="{assets.address(page_assets.ICON)}">',
+            *(f'<link rel="stylesheet" href="{assets.address(name)}">' for name in sheets),
+            f'<script type="module" src="{assets.address("js/main.js")}"></script>',
+        ]
+    )

@@ -1,0 +1,124 @@
+// What the engine is doing and what it can: a stream of snapshots, with polling when the stream is interrupted.
+
+import { pause, route } from "./server.js";
+
+const POLL_S = 2;
+const OFFLINE_AFTER = 2; // polls in a row that nobody answered
+
+export class EngineWatch {
+  snapshot = null;
+  info = null;
+  offline = false;
+  #listeners = new Set();
+  #waiters = new Set();
+  #infoFor = "";
+  #misses = 0;
+  #stream = null;
+
+  /** Calls `listener` after every change. */
+  onChange(listener) {
+    this.#listeners.add(listener);
+  }
+
+  /** Begins to watch; returns at once. */
+  start() {
+    this.#connect();
+    this.#poll();
+    document.addEventListener("visibilitychange", () => {
+      // A browser allows six connections to a host over all tabs: a tab that nobody sees must not hold one.
+      if (document.hidden) this.#stream.close();
+      else this.#connect();
+    });
+  }
+
+  /** The engine's part of the snapshot, or null. */
+  get engine() {
+    return this.snapshot?.components?.engine ?? null;
+  }
+
+  /** Whether speech can be made now. */
+  get ready() {
+    return !this.offline && this.engine?.state === "ready";
+  }
+
+  /** The sentence and the fix when the engine gave up for good, else null. */
+  failed() {
+    if (this.engine?.state !== "failed") return null;
+    return { message: this.engine.error?.message ?? "", fix: this.engine.error?.fix ?? "" };
+  }
+
+  /** Resolves when the engine becomes ready or fails. */
+  changed() {
+    return new Promise((resolve) => this.#waiters.add(resolve));
+  }
+
+  #connect() {
+    this.#stream?.close();
+    this.#stream = new EventSource(route("api/events"));
+    const take = (message) => {
+      try {
+        this.#take(JSON.parse(message.data));
+      } catch {
+        // not a snapshot: the next one will be
+      }
+    };
+    this.#stream.onmessage = take;
+    this.#stream.addEventListener("snapshot", take);
+  }
+
+  async #poll() {
+    for (;;) {
+      // A browser gives an EventSource up when the answer is not a stream, as while the page's server restarts.
+      if (this.#stream.readyState === EventSource.CLOSED && !document.hidden) this.#connect();
+      if (this.#stream.readyState !== EventSource.OPEN || !this.snapshot) await this.#ask();
+      if (this.ready) await this.#learn();
+      await pause(POLL_S);
+    }
+  }
+
+  async #ask() {
+    try {
+      const answer = await fetch(route("api/status"), { cache: "no-store" });
+      const snapshot = await answer.json();
+      if (snapshot?.components) this.#take(snapshot);
+    } catch {
+      this.#misses += 1;
+      if (this.#misses >= OFFLINE_AFTER && !this.offline) {
+        this.offline = true;
+        this.#tell();
+      }
+    }
+  }
+
+  #take(snapshot) {
+    const before = this.engine?.state;
+    this.snapshot = snapshot;
+    this.#misses = 0;
+    this.offline = false;
+    const state = this.engine?.state;
+    if (state !== before && (state === "ready" || state === "failed")) {
+      for (const resolve of this.#waiters) resolve();
+      this.#waiters.clear();
+    }
+    if (this.ready) this.#learn();
+    this.#tell();
+  }
+
+  async #learn() {
+    const process = `${this.engine.pid}:${this.engine.restarts}`;
+    if (this.#infoFor === process) return;
+    this.#infoFor = process;
+    try {
+      const answer = await fetch(route("api/info"), { cache: "no-store" });
+      if (!answer.ok) throw new Error(String(answer.status));
+      this.info = await answer.json();
+      this.#tell();
+    } catch {
+      this.#infoFor = ""; // not yet: the next poll asks again
+    }
+  }
+
+  #tell() {
+    for (const listener of this.#listeners) listener(this);
+  }
+}

@@ -1,0 +1,74 @@
+// The engine banner: one line that always has its place, so that nothing moves while the engine comes up.
+
+import { attribute, el, write } from "./dom.js";
+import { has, onLanguage, pick, t } from "./texts.js";
+
+/** Shows what `engine` (an EngineWatch) is doing. */
+export function buildBanner(place, engine) {
+  const words = el("span", { class: "tts-banner-words" });
+  const detail = el("span", { class: "tts-banner-detail" });
+  const bar = el("div", { class: "tts-banner-bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 }, el("i"));
+  const fix = el("p", { class: "tts-banner-fix", hidden: true });
+  const banner = el("section", { class: "tts-banner", role: "status", "aria-live": "polite", "data-state": "unknown" },
+    el("div", { class: "tts-banner-line" }, el("span", { class: "tts-dot", "aria-hidden": "true" }), words, detail), fix, bar);
+  place.append(banner);
+
+  const show = () => {
+    const view = describe(engine);
+    banner.dataset.state = view.state;
+    write(words, view.words);
+    write(detail, view.detail);
+    write(fix, view.fix);
+    fix.hidden = !view.fix;
+    bar.setAttribute("aria-label", t("engine_progress"));
+    bar.classList.toggle("tts-unsure", view.busy && view.share === null);
+    bar.style.visibility = view.busy ? "visible" : "hidden";
+    attribute(bar, "aria-valuenow", view.share === null ? null : Math.round(view.share * 100));
+    bar.style.setProperty("--tts-share", view.share ?? 0);
+  };
+  engine.onChange(show);
+  onLanguage(show);
+}
+
+function describe(engine) {
+  const view = { state: "unknown", words: t("engine_unknown"), detail: "", fix: "", busy: true, share: null };
+  if (engine.offline) return { ...view, state: "offline", words: t("engine_offline") };
+  const part = engine.engine;
+  if (!part) return view;
+  view.state = part.state;
+  if (part.state === "ready") return { ...view, words: readyWords(engine), detail: device(engine), busy: false };
+  if (part.state === "failed") {
+    // The engine's own sentence names what is missing; the banner's says what that means for the page.
+    return { ...view, words: t("engine_failed"), detail: part.error?.message ?? "", fix: part.error?.fix ?? "", busy: false };
+  }
+  if (part.state === "stopped" || part.state === "stopping") return { ...view, words: t(`engine_${part.state}`), busy: false };
+  if (part.state === "restarting") return { ...view, words: t("engine_restarting") };
+  return { ...view, words: loadingWords(part.progress), detail: left(part.progress), share: share(part.progress) };
+}
+
+function readyWords(engine) {
+  const name = engine.info ? pick(engine.info.title) || engine.info.name : "";
+  return name ? t("engine_ready_named", { name }) : t("engine_ready");
+}
+
+function device(engine) {
+  return engine.info ? String(engine.info.device ?? "").toUpperCase() : "";
+}
+
+function loadingWords(progress) {
+  const stage = progress?.stage;
+  if (!stage) return t("engine_starting");
+  const key = `stage_${stage}`;
+  return `${t("engine_starting")}: ${has(key) ? t(key) : stage.replaceAll("_", " ")}`;
+}
+
+function left(progress) {
+  const seconds = progress?.eta_s;
+  const known = Number.isFinite(seconds) && seconds >= 1;
+  return known ? t("engine_left", { seconds: Math.ceil(seconds) }) : t("engine_early");
+}
+
+function share(progress) {
+  if (!progress || !(progress.total > 0)) return null;
+  return Math.min(Math.max(progress.done / progress.total, 0), 1);
+}

@@ -1,0 +1,70 @@
+// The text panel: what to say, its length, examples, and the sentence when something is wrong with it.
+
+import { el, enter, write } from "./dom.js";
+import { Message } from "./message.js";
+import { onLanguage, t } from "./texts.js";
+
+const EXAMPLES = ["example_1", "example_2", "example_3"];
+
+/** options: limit (characters), text (to begin with), onChange(text). */
+export class TextPanel {
+  #area;
+  #limit;
+  #count = el("span", { class: "tts-count" });
+
+  constructor(block, footer, { limit, text, onChange }) {
+    this.#area = block.querySelector("textarea");
+    this.#limit = limit;
+    this.#area.spellcheck = true;
+    const examples = el("div", { class: "tts-chips", role: "group" });
+    for (const name of EXAMPLES) {
+      examples.append(el("button", { type: "button", class: "tts-chip", "data-example": name, onclick: () => this.#replace(t(name)) }));
+    }
+    footer.append(el("div", { class: "tts-text-foot" }, examples, this.#count));
+    this.message = new Message(footer, this.#area);
+    if (text) enter(this.#area, text);
+    this.#area.addEventListener("input", () => {
+      this.message.clear();
+      this.#showCount();
+      onChange(this.text);
+    });
+    onLanguage(() => this.#translate(block, examples));
+  }
+
+  /** What to say, as it was typed. */
+  get text() {
+    return this.#area.value;
+  }
+
+  /** Characters as the server counts them: a pictograph is one. */
+  get length() {
+    return [...this.#area.value].length;
+  }
+
+  focus() {
+    this.#area.focus();
+  }
+
+  #replace(text) {
+    enter(this.#area, text);
+    this.#area.focus();
+  }
+
+  #translate(block, examples) {
+    const label = block.querySelector("[data-testid=block-info]");
+    const words = label && [...label.childNodes].find((node) => node.nodeType === Node.TEXT_NODE);
+    if (words) words.data = t("text_label");
+    this.#area.placeholder = t("text_placeholder");
+    this.#area.setAttribute("aria-label", t("text_label"));
+    examples.setAttribute("aria-label", t("examples"));
+    for (const chip of examples.children) write(chip, t(`${chip.dataset.example}_name`));
+    this.#showCount();
+  }
+
+  #showCount() {
+    const values = { count: this.length.toLocaleString(), limit: this.#limit.toLocaleString() };
+    write(this.#count, t("text_count", values));
+    this.#count.setAttribute("aria-label", t("text_count_label", values));
+    this.#count.classList.toggle("tts-over", this.length > this.#limit);
+  }
+}

@@ -1,0 +1,76 @@
+// The radar: eight values as a shape around a centre, drawn as SVG. The filled shape is what will be heard (values
+// times intensity), the thin line what the sliders say.
+
+import { el, svg } from "./dom.js";
+
+const SIZE = 240;
+const CENTRE = SIZE / 2;
+const RADIUS = 78;
+const LABEL_RADIUS = 98;
+const RINGS = [0, 0.25, 0.5, 0.75, 1];
+const INNER = 0.1; // zero is a small shape, not a point: one value alone would else be a line that nobody sees
+
+export class Radar {
+  #names;
+  #wish = svg("polygon", { class: "tts-radar-wish" });
+  #heard = svg("polygon", { class: "tts-radar-heard" });
+  #dots;
+  #labels;
+  #picture;
+
+  /** `names`: the axes, clockwise from the top. */
+  constructor(place, names) {
+    this.#names = names;
+    this.#dots = names.map((name) => svg("circle", { r: 4, "data-emotion": name }));
+    this.#labels = names.map((name, index) => {
+      const { x, y } = this.#point(index, LABEL_RADIUS);
+      const anchor = Math.abs(x - CENTRE) < 8 ? "middle" : x > CENTRE ? "start" : "end";
+      return svg("text", { x, y: y + 4, "text-anchor": anchor, "data-emotion": name });
+    });
+    const rings = RINGS.map((share) => svg("polygon", { class: "tts-radar-ring", points: this.#outline(names.map(() => share)) }));
+    const spokes = names.map((_, index) => {
+      const { x, y } = this.#point(index, RADIUS);
+      return svg("line", { class: "tts-radar-spoke", x1: CENTRE, y1: CENTRE, x2: x, y2: y });
+    });
+    this.#picture = svg("svg", { class: "tts-radar", viewBox: `-36 0 ${SIZE + 72} ${SIZE}`, role: "img" },
+      ...rings, ...spokes, this.#wish, this.#heard, ...this.#dots, ...this.#labels);
+    place.append(el("div", { class: "tts-radar-frame" }, this.#picture));
+  }
+
+  /** Sets the axes' words. */
+  setLabels(words) {
+    this.#labels.forEach((label, index) => (label.textContent = words[index]));
+  }
+
+  /** values: 0 to 1 in the order of the names; intensity: 0 to 1; description: the same in words. */
+  draw(values, intensity, description) {
+    const heard = values.map((value) => value * intensity);
+    this.#wish.setAttribute("points", this.#outline(values));
+    this.#heard.setAttribute("points", this.#outline(heard));
+    heard.forEach((value, index) => {
+      const { x, y } = this.#point(index, reach(value));
+      this.#dots[index].setAttribute("cx", x.toFixed(2));
+      this.#dots[index].setAttribute("cy", y.toFixed(2));
+      this.#dots[index].classList.toggle("tts-zero", value === 0);
+      this.#labels[index].classList.toggle("tts-zero", value === 0);
+    });
+    this.#picture.setAttribute("aria-label", description);
+  }
+
+  #point(index, radius) {
+    const angle = (index / this.#names.length) * 2 * Math.PI - Math.PI / 2;
+    return { x: CENTRE + Math.cos(angle) * radius, y: CENTRE + Math.sin(angle) * radius };
+  }
+
+  #outline(shares) {
+    return shares
+      .map((share, index) => this.#point(index, reach(share)))
+      .map(({ x, y }) => `${x.toFixed(2)},${y.toFixed(2)}`)
+      .join(" ");
+  }
+}
+
+/** The distance from the centre of a value from 0 to 1. */
+function reach(value) {
+  return RADIUS * (INNER + (1 - INNER) * value);
+}

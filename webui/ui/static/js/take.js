@@ -1,0 +1,95 @@
+// One take: a request while it is being spoken, everything that came of it, and the file at its end.
+
+import { Sound } from "./sound.js";
+import { speak } from "./speech.js";
+import { wav } from "./wav.js";
+
+const DEFAULT_RATE_HZ = 24000;
+
+export class Take {
+  segments = [];
+  begun = -1; // index of the segment whose sound is coming in
+  marks = []; // {seconds, text}: where each segment starts
+  samples = 0;
+  rateHz;
+  sound;
+  #chunks = [];
+  #abort = new AbortController();
+
+  /** request: a SpeechRequest; rateHz: the engine's, when it is known. Make it in the handler of a key or click. */
+  constructor(request, rateHz) {
+    this.request = request;
+    this.rateHz = rateHz ?? DEFAULT_RATE_HZ;
+    this.sound = new Sound(this.rateHz);
+    this.startedAt = performance.now();
+  }
+
+  /** Speaks to the end. `view` hears onWaiting, onReconnecting, onStart, onQueue, onProgress and onPcm. */
+  async run(engine, view) {
+    const end = await speak(this.request, {
+      signal: this.#abort.signal,
+      engine,
+      onWaiting: view.onWaiting,
+      onReconnecting: view.onReconnecting,
+      onEvent: (event) => this.#take(event, view),
+      onPcm: (pcm) => {
+        this.#chunks.push(pcm);
+        this.samples += pcm.length;
+        this.sound.push(pcm);
+        view.onPcm(pcm);
+      },
+    });
+    this.sound.finish();
+    return end;
+  }
+
+  /** Cancels it here and on the server, and is silent. */
+  stop() {
+    this.#abort.abort();
+    this.sound.close();
+  }
+
+  /** No more is coming, but what came may be heard to its end. */
+  finish() {
+    this.sound.finish();
+  }
+
+  get stopped() {
+    return this.#abort.signal.aborted;
+  }
+
+  /** Seconds of speech so far. */
+  get seconds() {
+    return this.samples / this.rateHz;
+  }
+
+  /** Seconds that the whole is likely to have, from the characters of the segments that are done. */
+  get expectedSeconds() {
+    const length = (segments) => segments.reduce((sum, segment) => sum + segment.text.length, 0);
+    const done = length(this.segments.slice(0, this.begun + 1));
+    return done ? (this.seconds * length(this.segments)) / done : this.seconds;
+  }
+
+  /** The text whose sound is heard at that second. */
+  textAt(seconds) {
+    return this.marks.findLast((mark) => mark.seconds <= seconds)?.text ?? "";
+  }
+
+  /** What there is, as a WAV file. */
+  file() {
+    return wav(this.#chunks, this.rateHz);
+  }
+
+  #take(event, view) {
+    if (event.event === "start") {
+      this.rateHz = event.sample_rate_hz;
+      this.sound.setRate(this.rateHz);
+      this.segments = event.segments ?? [];
+      view.onStart();
+    } else if (event.event === "segment") {
+      this.begun = this.segments.findIndex((segment) => segment.index === event.index);
+      this.marks.push({ seconds: event.start_sample / this.rateHz, text: event.text });
+      view.onProgress();
+    } else if (event.event === "queue") view.onQueue(event.position);
+  }
+}

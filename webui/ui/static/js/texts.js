@@ -1,0 +1,48 @@
+// The page's words in the reader's language, from the same catalogs as Gradio's labels.
+
+let catalog = {};
+let language = "en";
+const listeners = new Set();
+
+/** The language now shown. */
+export const currentLanguage = () => language;
+
+/** The words under `key` with `{name}` places filled in; the key itself when there are none, so a gap is seen. */
+export function t(key, values = {}) {
+  const text = catalog[key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (place, name) => (name in values ? String(values[name]) : place));
+}
+
+/** Whether the catalog has words under `key`. */
+export const has = (key) => key in catalog;
+
+/** Of texts by language code, the one in the reader's language, else English, else any. */
+export function pick(texts) {
+  if (!texts) return "";
+  return texts[language] ?? texts.en ?? Object.values(texts)[0] ?? "";
+}
+
+/** Calls `listener` now if words are there, and after every change of language. */
+export function onLanguage(listener) {
+  listeners.add(listener);
+  listener();
+}
+
+/** The first of the browser's languages that the page has. */
+export function browserLanguage(available) {
+  for (const tag of navigator.languages ?? [navigator.language]) {
+    const code = tag.toLowerCase().split("-")[0];
+    if (available.includes(code)) return code;
+  }
+  return available[0];
+}
+
+/** Loads and shows a language. A catalog that cannot be had leaves the words as they are. */
+export async function setLanguage(code, address) {
+  const answer = await fetch(address);
+  if (!answer.ok) return;
+  catalog = await answer.json();
+  language = code;
+  document.documentElement.lang = code === "zh" ? "zh-CN" : code;
+  for (const listener of listeners) listener();
+}
