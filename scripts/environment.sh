@@ -55,11 +55,12 @@ show_progress() {
   local count=0 line name
   while IFS= read -r line; do
     case "$line" in
-      Collecting\ *==* | Requirement\ already\ satisfied:\ *==*)
+      Collecting\ * | Requirement\ already\ satisfied:\ * | Processing\ *)
         count=$((count + 1))
         name=${line#Collecting }
         name=${name#Requirement already satisfied: }
-        say "  $count/$1 ${name%% *}"
+        name=${name%% (from *}
+        say "  $count/$1 ${name##*/}" # a package from a folder has a path
         ;;
       Installing\ collected*) say "  unpacking" ;;
     esac

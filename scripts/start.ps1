@@ -4,5 +4,5 @@
 $root = Split-Path $PSScriptRoot -Parent
 $environment = Join-Path $root ".venv"
 Initialize-Environment $environment $root (Join-Path $root "locks\start.txt")
-& (Join-Path $environment "Scripts\python.exe") -m launcher start @args
+& (Join-Path $environment "Scripts\tts-launcher.exe") start @args
 exit $LASTEXITCODE

@@ -55,7 +55,13 @@ MAX_FUNCTION_LINES = 50
 #: Functions that may be longer, each with its reason.
 LONG_FUNCTIONS: dict[str, str] = {}
 #: The files that start a process, and so may end it.
-ENTRY_POINTS = {"launcher/__main__.py", "launcher/cli/app.py", "webui/webui.py", "webui/engine/worker.py"}
+ENTRY_POINTS = {
+    "launcher/__main__.py",
+    "launcher/cli/app.py",
+    "webui/webui.py",
+    "webui/engine/worker.py",
+    "webui/engine/child.py",  # ends a child whose supervisor has gone
+}
 PRINTER = "launcher/cli/output.py"
 #: Words that say nothing about what a thing does.
 EMPTY_WORDS = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
