@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from launcher.access import AccessRules, hosts_for
+from launcher.access import AccessRules
 from launcher.errors import LauncherError
 from webui.api import login, openai, speech, status
 from webui.api.answers import error_answer, launcher_error_answer
@@ -52,7 +52,7 @@ def create_app(
         mount_page: adds the page at `/`; ``None`` leaves the API alone.
     """
     app = FastAPI(title="tts-launcher", version=settings.version, docs_url=None, redoc_url=None, openapi_url=None)
-    rules = AccessRules(token=settings.token, allowed_hosts=hosts_for(settings.host, settings.allowed_hosts))
+    rules = AccessRules(token=settings.token, allowed_hosts=settings.allowed_hosts)
     offer = Offer(engine)
     app.router.routes += [
         *status.routes(link),

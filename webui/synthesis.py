@@ -93,9 +93,9 @@ class Synthesis:
                     told.add(_identity(frame))
                     yield frame
             return
-        except EngineAwayError:
+        except EngineAwayError as error:
             # An engine that never was ready loads for the first time: the caller says when to come back.
-            if (heard and not buffered) or not self._was_ready:
+            if (heard and not buffered) or not (self._was_ready or error.died):
                 raise
         yield _event("progress", **Progress("restart").to_json())
         await self._until_ready()

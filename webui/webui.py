@@ -18,7 +18,7 @@ if __name__ == "__main__":
     # Python put this file's folder first: `import webui` would find this file instead of the package around it.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from launcher.errors import ConfigError, LauncherError, PortError
+from launcher.errors import ConfigError, LauncherError, PortError, StartError
 from launcher.progress import Progress
 from webui.engine.child import end_with_supervisor, log_to_stderr, read_settings_line
 from webui.settings import PageSettings, parse_settings
@@ -44,12 +44,19 @@ def serve(settings: PageSettings) -> None:
     link = SupervisorLink(settings)
     link.start()
     _step(link, "import", 0)
+    try:
+        app = _build(settings, link)
+    except Exception as error:
+        # Whatever it is, the supervisor shows a sentence about it; the traceback goes to the log on the way out.
+        reason = f"{type(error).__name__}: {error}".split("\n", 1)[0][:200]
+        failure = StartError(f"The page cannot be built ({reason}).", fix="The log has the details: launcher logs.")
+        link.reporter.failed(failure)
+        raise
+    _step(link, "serve", 2)
     from webui.engine.serving import ChildServer
 
-    app = _build(settings, link)
-    _step(link, "serve", 2)
     server = ChildServer(app, grace_s=GRACE_S, on_started=lambda: _tell_ready(link), on_stopping=link.close)
-    end_with_supervisor(server.ask_to_stop, grace_s=GRACE_S + 2)
+    end_with_supervisor(server.ask_to_stop, os._exit, grace_s=GRACE_S + 2)
     server.serve_on(_listening_socket(settings))
     link.reporter.stopping()
     link.reporter.close()
@@ -69,6 +76,9 @@ def main() -> int:
     except LauncherError as error:
         _log.error("%s", error)
         return error.exit_code
+    except Exception:  # noqa: BLE001 - the entry point: what nobody foresaw goes to the log
+        _log.exception("the page ended")
+        return StartError.exit_code
     return 0
 
 

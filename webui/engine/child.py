@@ -34,12 +34,15 @@ def read_settings_line(fd: int = STDIN_FD) -> str:
     return received.split(b"\n", 1)[0].decode()
 
 
-def end_with_supervisor(stop: Callable[[], None], *, grace_s: float, fd: int = STDIN_FD) -> threading.Thread:
+def end_with_supervisor(
+    stop: Callable[[], None], end: Callable[[int], object], *, grace_s: float, fd: int = STDIN_FD
+) -> threading.Thread:
     """Watches standard input in a thread; at its end asks for a stop, and ends the process when that takes too long.
 
     Args:
         stop: asks the process to end; called in the watching thread, must not block.
-        grace_s: seconds that ``stop`` may take before `os._exit`.
+        end: ends the process with an exit code, whatever its threads do (`os._exit`).
+        grace_s: seconds that ``stop`` may take before ``end``.
         fd: the descriptor to watch.
     """
 
@@ -48,7 +51,7 @@ def end_with_supervisor(stop: Callable[[], None], *, grace_s: float, fd: int = S
             pass
         stop()
         threading.Event().wait(grace_s)
-        os._exit(1)
+        end(1)
 
     thread = threading.Thread(target=watch, name="stdin-watch", daemon=True)
     thread.start()

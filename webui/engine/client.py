@@ -32,12 +32,16 @@ class EngineAwayError(EngineError):
         fix: one sentence.
         retry_after_s: when to ask again.
         loading: whether the engine said itself that it is not ready yet.
+        died: whether it had taken the request, so that it was ready before.
     """
 
-    def __init__(self, message: str, *, fix: str = "", retry_after_s: int = 2, loading: bool = False) -> None:
+    def __init__(
+        self, message: str, *, fix: str = "", retry_after_s: int = 2, loading: bool = False, died: bool = False
+    ) -> None:
         super().__init__(message, fix=fix or "It is restarted by itself; try again in a few seconds.")
         self.retry_after_s = retry_after_s
         self.loading = loading
+        self.died = died
 
 
 class EngineClient:
@@ -122,7 +126,7 @@ class EngineClient:
                             return
         except (httpx.HTTPError, FrameError, ValueError) as error:
             raise _away(error) from error
-        raise EngineAwayError("The engine ended in the middle of the speech.")
+        raise _died()
 
     async def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, timeout_s: float | None = None
@@ -173,4 +177,8 @@ def _away(error: Exception) -> EngineAwayError:
         return EngineAwayError("The engine is not running.")
     if isinstance(error, httpx.TimeoutException):
         return EngineAwayError("The engine does not answer.")
-    return EngineAwayError("The engine ended in the middle of the speech.")
+    return _died()
+
+
+def _died() -> EngineAwayError:
+    return EngineAwayError("The engine ended in the middle of the speech.", died=True)

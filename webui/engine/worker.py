@@ -66,7 +66,7 @@ class Worker:
         self._server = ChildServer(
             service, grace_s=GRACE_S, on_started=self._start_loading, on_stopping=self._holder.stop
         )
-        end_with_supervisor(self._server.ask_to_stop, grace_s=GRACE_S + 2)
+        end_with_supervisor(self._server.ask_to_stop, os._exit, grace_s=GRACE_S + 2)
         self._server.serve_on(sock)
         if not self.exit_code:
             self._reporter.stopping()

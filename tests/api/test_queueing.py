@@ -1,0 +1,62 @@
+"""The fair queue: who is admitted next, who is refused, what a leaver frees."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webui.queueing import FairQueue, QueueFullError, Ticket
+
+
+def test_clients_take_turns() -> None:
+    async def main() -> None:
+        queue = FairQueue(10)
+        greedy = [queue.join("greedy") for _ in range(3)]
+        polite = [queue.join("polite") for _ in range(2)]
+        assert greedy[0].admitted
+        assert [queue.position(ticket) for ticket in (*greedy, *polite)] == [0, 1, 3, 2, 4]
+        order = []
+        current: Ticket | None = greedy[0]
+        while current is not None:
+            order.append(current)
+            queue.leave(current)
+            current = next((ticket for ticket in (*greedy, *polite) if ticket.admitted and ticket not in order), None)
+        assert order == [greedy[0], greedy[1], polite[0], greedy[2], polite[1]]
+
+    asyncio.run(main())
+
+
+def test_a_full_queue_refuses_and_a_leaver_makes_room() -> None:
+    async def main() -> None:
+        queue = FairQueue(1)
+        first, second = queue.join("a"), queue.join("a")
+        with pytest.raises(QueueFullError) as caught:
+            queue.join("b")
+        assert caught.value.http_status == 429
+        queue.leave(second)
+        third = queue.join("b")
+        queue.leave(first)
+        assert third.admitted
+        queue.leave(third)
+        assert queue.join("c").admitted
+
+    asyncio.run(main())
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=60))
+def test_one_is_admitted_whoever_comes_and_goes(steps: list[tuple[str, int]]) -> None:
+    async def main() -> None:
+        queue = FairQueue(100)
+        present: list[Ticket] = []
+        for client, action in steps:
+            if action < 6 or not present:
+                present.append(queue.join(client))
+            else:
+                queue.leave(present.pop(action % len(present)))
+            assert sum(ticket.admitted for ticket in present) == min(1, len(present))
+            assert sorted(map(queue.position, present)) == list(range(len(present)))
+
+    asyncio.run(main())
