@@ -61,14 +61,12 @@ def port_holder(host: str, port: int) -> ProcessFacts | None:
     """
     if port_free(host, port):
         return None
-    wanted = {str(address[0]) for _, address in _addresses(host, port)} or {host}
-    holders = [facts for pid in _listening_pids(wanted, port) if (facts := observe(pid)) is not None]
+    wanted = {str(address[0]) for _, address in _addresses(host, port)}
+    pids, owner = (_holders_on_linux if sys.platform == "linux" else _holders)(wanted, port)
+    holders = [facts for pid in pids if (facts := observe(pid)) is not None]
     if holders:
         return min(holders, key=lambda facts: (facts.created_at, facts.pid))
-    if port_free(host, port):
-        return None
-    owner = _linux_owner(port) if sys.platform == "linux" else ""
-    return ProcessFacts(0, 0.0, owner, (), None, None, "", 0)
+    return None if port_free(host, port) else ProcessFacts(0, 0.0, owner, (), None, None, "", 0)
 
 
 def wait_port_free(host: str, port: int, timeout_s: float) -> bool:
@@ -90,7 +88,8 @@ def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[s
     return [(family, (str(address[0]), port)) for family, _, _, _, address in found]
 
 
-def _listening_pids(wanted: set[str], port: int) -> set[int]:
+def _holders(wanted: set[str], port: int) -> tuple[set[int], str]:
+    """The processes that listen on ``port`` at an address that excludes one of ``wanted``; no owner is known here."""
     try:
         connections = psutil.net_connections(kind="tcp")
         pairs: list[tuple[Any, int | None]] = [(connection, connection.pid) for connection in connections]
@@ -100,7 +99,7 @@ def _listening_pids(wanted: set[str], port: int) -> set[int]:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 pairs += [(connection, process.pid) for connection in process.net_connections(kind="tcp")]
-    return {
+    pids = {
         pid
         for connection, pid in pairs
         if pid
@@ -109,6 +108,44 @@ def _listening_pids(wanted: set[str], port: int) -> set[int]:
         and connection.laddr.port == port
         and any(_overlap(connection.laddr.ip, address) for address in wanted)
     }
+    return pids, ""
+
+
+def _holders_on_linux(wanted: set[str], port: int) -> tuple[set[int], str]:
+    """As `_holders`, from /proc: every process that shares the socket, and its owner even when the pids are hidden."""
+    sockets: set[str] = set()
+    owner = ""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        lines: list[str] = []
+        with contextlib.suppress(OSError):
+            lines = Path(table).read_text().splitlines()[1:]
+        for line in lines:
+            # Columns by proc(5): number, local address (hexadecimal IP:port), remote, state, and 7 is uid, 9 inode.
+            columns = line.split()
+            address, _, number = columns[1].partition(":")
+            if columns[3] != _LINUX_LISTEN or int(number, 16) != port:
+                continue
+            if any(_overlap(_address_of_hex(address), other) for other in wanted):
+                sockets.add(f"socket:[{columns[9]}]")
+                owner = _user_name(int(columns[7]))
+    return {pid for pid in psutil.pids() if _holds_one_of(pid, sockets)}, owner
+
+
+def _holds_one_of(pid: int, sockets: set[str]) -> bool:
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if str(Path(entry.path).readlink()) in sockets:
+                    return True
+    return False
+
+
+def _address_of_hex(text: str) -> str:
+    """An address as /proc/net/tcp writes it: 32-bit words in the machine's own byte order."""
+    data = bytes.fromhex(text)
+    words = [data[start : start + 4] for start in range(0, len(data), 4)]
+    packed = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
+    return str(ipaddress.ip_address(packed))
 
 
 def _overlap(first: str, second: str) -> bool:
@@ -126,21 +163,6 @@ def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
-
-
-def _linux_owner(port: int) -> str:
-    """The user that listens on ``port`` by the kernel's table of sockets; empty when it is not there."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            lines = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            # Columns by proc(5): number, local address (hexadecimal IP:port), remote, state, queues, ..., uid (7).
-            columns = line.split()
-            if columns[3] == _LINUX_LISTEN and int(columns[1].rpartition(":")[2], 16) == port:
-                return _user_name(int(columns[7]))
-    return ""
 
 
 def _user_name(uid: int) -> str:

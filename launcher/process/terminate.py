@@ -55,8 +55,10 @@ def terminate_tree(root: ProcessFacts, *, grace_s: float, ask: Callable[[], bool
             time. It is not called for a root that is stopped (SIGSTOP), which could not answer.
 
     Returns:
-        What happened; nobody is left when ``survivors`` is empty.
+        What happened; nobody is left when ``survivors`` is empty. An unknown process (pid 0) and this one survive.
     """
+    if root.pid in (0, os.getpid()):
+        return Teardown((), (root,), forced=False, elapsed_s=0.0)
     started = time.monotonic()
     tree = _Tree(root)
     term_grace_s = grace_s
@@ -140,8 +142,6 @@ def _end(facts: ProcessFacts) -> None:
 
 def _send(facts: ProcessFacts, number: signal.Signals) -> None:
     """Signals this very process; when it has gone or may not be signalled, nothing happens."""
-    if facts.pid in (0, os.getpid()):
-        return
     with contextlib.suppress(OSError, psutil.Error):
         if not hasattr(signal, "pidfd_send_signal"):
             if still(facts):
