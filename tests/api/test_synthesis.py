@@ -50,10 +50,8 @@ def test_who_waits_hears_the_position(tmp_path: Path) -> None:
         first, second, third = await asyncio.gather(*tasks)
         assert "queue" not in names(first)
         assert names(second)[0] == "queue"
-        positions = [
-            frame.event["position"] for frame in third if frame.kind != PCM and frame.event["event"] == "queue"
-        ]
-        assert positions == [2, 1]
+        places = [frame.event for frame in third if frame.kind != PCM]
+        assert [event["position"] for event in places if event["event"] == "queue"] == [2, 1]
         assert names(third)[-1] == "end"
 
     with worker(tmp_path, chunk_s=0.2) as running:
@@ -117,7 +115,7 @@ def test_a_buffered_request_is_spoken_again_from_its_beginning(tmp_path: Path) -
         again = asyncio.ensure_future(restart_when_dead(running))
         heard = names(await collect(synthesis, "one [crash-once] two", buffered=True))
         await again
-        assert heard.count("start") == 2
+        assert heard.index("pcm") < heard.index("progress")
         second = heard[len(heard) - heard[::-1].index("start") :]
         assert second.count("pcm") == 3
 

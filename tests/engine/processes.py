@@ -112,7 +112,7 @@ class WorkerProcess:
             self.kill()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.address.removeprefix("unix:"))
-        os.rmdir(self._sockets)
+        Path(self._sockets).rmdir()
 
 
 @contextlib.contextmanager
@@ -207,7 +207,7 @@ class ControlListener:
         self._sock.close()
         self.drop_connections()
         os.unlink(f"{self._folder}/control.sock")
-        os.rmdir(self._folder)
+        Path(self._folder).rmdir()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

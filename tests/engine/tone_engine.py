@@ -1,7 +1,8 @@
 """A real engine for tests: it speaks each word as a sine tone, as fast or as badly as a test wants.
 
-``<cache_dir>/tone.json`` configures it: ``load_s``, ``load_error`` (a sentence), ``load_crash``, ``chunk_s`` (seconds of
-work per segment), ``segment_audio_s``. Words in the text act: ``[crash]`` ends the process, ``[raise]`` raises.
+``<cache_dir>/tone.json`` configures it: ``load_s``, ``load_error`` (a sentence), ``load_raise``, ``chunk_s`` (seconds
+of work per segment), ``segment_audio_s``. Words in the text act: ``[crash]`` ends the process (``[crash-once]`` only
+the first time), ``[raise]`` raises.
 ``<cache_dir>/tone.log`` gets a line per event, so that a test sees what happened in the other process.
 """
 
@@ -34,8 +35,6 @@ class ToneEngine:
             raise EngineError(options["load_error"], fix="Mend it.")
         if options.get("load_raise"):
             raise RuntimeError("the library said no\nand more")
-        if options.get("load_crash"):
-            os._exit(9)
         steps = 5
         for step in range(steps):
             report(Progress("load", step, steps, "steps", eta_s=options["load_s"] * (1 - step / steps)))
@@ -69,10 +68,10 @@ class ToneEngine:
         self._note("begin " + request.text[:40])
         for segment in self.segments(request):
             self._work(options["chunk_s"], cancellation)
-            if segment.text == "[crash]":
-                os._exit(9)
-            if segment.text == "[crash-once]" and not (self._cache_dir / "crashed").exists():
-                (self._cache_dir / "crashed").touch()
+            crashed = self._cache_dir / "crashed"
+            if segment.text == "[crash]" or (segment.text == "[crash-once]" and not crashed.exists()):
+                crashed.touch()
+                time.sleep(0.3)  # what was made before is on its way
                 os._exit(9)
             if segment.text == "[raise]":
                 raise RuntimeError("a tensor had the wrong shape")
