@@ -63,11 +63,11 @@ def follow(log_dir: Path, *, component: str | None = None, stop: threading.Event
 
 @dataclass
 class _OpenFile:
-    """One log file: where its last whole line ended when it was opened, and which file it is."""
+    """One log file, which file it is whatever its name becomes, and where its last whole line ends."""
 
     file: BinaryIO
-    end: int
     key: tuple[int, int]
+    end: int = 0
 
 
 def _open_all(log_dir: Path, stack: contextlib.ExitStack) -> list[_OpenFile]:
@@ -76,6 +76,7 @@ def _open_all(log_dir: Path, stack: contextlib.ExitStack) -> list[_OpenFile]:
     for opened in _each_file(log_dir):
         stack.callback(opened.file.close)
         if all(opened.key != other.key for other in files):
+            opened.end = _end_of_last_line(opened.file)
             files.append(opened)
     return files
 
@@ -99,11 +100,12 @@ def _open(path: Path) -> _OpenFile | None:
     except OSError:
         return None
     status = os.fstat(file.fileno())
-    return _OpenFile(file, _end_of_last_line(file, status.st_size), (status.st_dev, status.st_ino))
+    return _OpenFile(file, (status.st_dev, status.st_ino))
 
 
-def _end_of_last_line(file: BinaryIO, size: int) -> int:
-    """The offset behind the last line break before ``size``."""
+def _end_of_last_line(file: BinaryIO) -> int:
+    """The offset behind the file's last line break; 0 when it has none."""
+    size = file.seek(0, os.SEEK_END)
     while size > 0:
         start = max(0, size - _BLOCK_BYTES)
         file.seek(start)
