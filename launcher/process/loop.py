@@ -66,7 +66,7 @@ class Loop:
         return self._wake_sender.fileno()
 
     def watch(self, source: HasFileno, events: int, callback: Callback) -> None:
-        """Calls ``callback`` whenever ``source`` is ready for ``events`` (`READ` | `WRITE`); replaces an earlier watch."""
+        """Calls ``callback`` while ``source`` is ready for ``events`` (`READ` | `WRITE`); replaces an earlier watch."""
         try:
             self._selector.modify(source, events, callback)
         except KeyError:

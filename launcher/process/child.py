@@ -1,0 +1,202 @@
+"""One child process: started with pipes, its settings on standard input, its words to the logs.
+
+Invariants: the child leads a session of its own, so Ctrl-C in the terminal reaches the supervisor only and everything
+that the child started can be ended with it; secrets travel through the pipe and never through arguments or
+environment; standard input stays open until the end, because its end tells the child that the supervisor has gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any, Protocol
+
+#: Lines kept for the message about a crash.
+LAST_LINES = 12
+#: A longer line is cut: a child that writes no line end must not fill the memory.
+MAX_LINE_BYTES = 8192
+#: How long its last words may take to arrive after it has ended.
+_LAST_WORDS_S = 1.0
+_LEVELS = {"DEBUG": "debug", "INFO": "info", "WARNING": "warning", "ERROR": "error", "CRITICAL": "error"}
+
+
+@dataclass(frozen=True)
+class ChildSpec:
+    """How to start a child.
+
+    Attributes:
+        component: ``page`` or ``engine``.
+        argv: command line; holds no secret.
+        environment: all of it, without the instance's mark.
+        settings: what its standard input says, as `webui/settings.py` reads it.
+        cwd: working directory; ``None`` keeps the supervisor's.
+        takes_listener: whether it gets the port's listening socket (``listen_fd`` of its settings).
+    """
+
+    component: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    settings: Mapping[str, Any]
+    cwd: str | None = None
+    takes_listener: bool = False
+
+
+class LogSink(Protocol):
+    """Where lines go; `launcher.process.logs.LogWriter` is one."""
+
+    def write(self, component: str, level: str, text: str) -> None:
+        """Keeps one line; callable from any thread."""
+
+
+class Child:
+    """A running child.
+
+    Args:
+        spec: how to start it.
+        logs: gets every line that it prints.
+        on_exit: called once, in a thread of its own, with the exit status as `subprocess` counts it.
+        descriptor: the listening socket to pass on, or ``None``.
+
+    Raises:
+        OSError: when the program cannot be started.
+    """
+
+    def __init__(
+        self, spec: ChildSpec, *, logs: LogSink, on_exit: Callable[[Child, int], None], descriptor: int | None = None
+    ) -> None:
+        self.component = spec.component
+        self._logs = logs
+        self._on_exit = on_exit
+        self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        settings = dict(spec.settings)
+        if spec.takes_listener:
+            settings["listen_fd"] = descriptor
+        self._process = subprocess.Popen(
+            spec.argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(spec.environment),
+            cwd=spec.cwd,
+            bufsize=0,
+            **_isolation(descriptor if spec.takes_listener else None),
+        )
+        self.pid = self._process.pid
+        self._reader = threading.Thread(target=self._read_lines, name=f"{self.component} output", daemon=True)
+        self._reader.start()
+        with contextlib.suppress(OSError):  # it has died already; its exit will say why
+            self._stdin.write(json.dumps(settings, ensure_ascii=False).encode() + b"\n")
+        threading.Thread(target=self._wait, name=f"{self.component} exit", daemon=True).start()
+
+    @property
+    def last_lines(self) -> list[str]:
+        """The last lines that it printed, oldest first."""
+        return list(self._last_lines)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not been seen to end."""
+        return self._process.returncode is None
+
+    def terminate(self) -> None:
+        """Asks it to end; wakes it when it is stopped, so that it can."""
+        self._signal(signal.SIGTERM)
+        if os.name == "posix":
+            self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Ends it and everything in its session's process group."""
+        if not self.alive:
+            return
+        if os.name == "posix":
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+
+    def join(self, timeout_s: float) -> bool:
+        """Waits for its end; whether it has ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
+        return not self.alive
+
+    @property
+    def _stdin(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    def _signal(self, number: int) -> None:
+        # Popen knows whether it has collected the child, so a reused pid is never signalled.
+        with contextlib.suppress(OSError):
+            self._process.send_signal(number)
+
+    def _wait(self) -> None:
+        if sys.platform != "win32" and hasattr(os, "waitid"):
+            # Seen but not collected yet: its number, and so its group's, still belongs to it.
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        status = self._process.wait()
+        self._reader.join(_LAST_WORDS_S)
+        with contextlib.suppress(OSError):
+            self._stdin.close()
+        self._on_exit(self, status)
+
+    def _read_lines(self) -> None:
+        output = self._process.stdout
+        assert output is not None
+        level, rest = "info", b""
+        while data := _read_some(output):
+            *lines, rest = (rest + data).split(b"\n")
+            if len(rest) > MAX_LINE_BYTES:
+                lines, rest = [*lines, rest[:MAX_LINE_BYTES]], b""
+            for line in lines:
+                level = self._keep(line, level)
+        if rest:
+            self._keep(rest, level)
+        output.close()
+
+    def _keep(self, line: bytes, level: str) -> str:
+        """Logs one line; returns its level, which the lines of a traceback inherit."""
+        text = line[:MAX_LINE_BYTES].decode("utf-8", errors="replace").rstrip()
+        if not text:
+            return level
+        if text.startswith("Traceback "):
+            level = "error"
+        elif not text[0].isspace():
+            level = _LEVELS.get(text.split(maxsplit=1)[0].rstrip(":"), "info")
+        self._last_lines.append(text)
+        self._logs.write(self.component, level, text)
+        return level
+
+
+def _read_some(output: IO[bytes]) -> bytes:
+    try:
+        return output.read(65536)
+    except (OSError, ValueError):  # closed under our hands at the end
+        return b""
+
+
+def _isolation(descriptor: int | None) -> dict[str, Any]:
+    """Arguments that give a child a session of its own and, where that is possible, the descriptor."""
+    if os.name == "nt":
+        return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+    return {"start_new_session": True, "pass_fds": () if descriptor is None else (descriptor,)}
+
+
+def describe_exit(status: int) -> str:
+    """``was killed by SIGKILL`` or ``ended with exit code 3``."""
+    if status >= 0:
+        return f"ended with exit code {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"

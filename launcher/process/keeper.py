@@ -1,0 +1,319 @@
+"""Keeps one child running: starts it, hears it, starts it again, gives up, ends it.
+
+Invariants: everything but the child's own threads happens in the loop; at most one child of a component lives at a
+time; what a child that has gone still says is not heard.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from launcher.errors import LauncherError
+from launcher.process.child import ChildSpec, LogSink, describe_exit
+from launcher.process.health import CrashBudget, Patience
+from launcher.process.loop import Loop, Timer
+from launcher.process.snapshot import Status
+from launcher.process.timings import StartTimes
+from launcher.progress import Progress
+
+#: A child's last report travels through another socket than the news of its end; it gets this long to arrive.
+_LAST_REPORT_S = 0.05
+#: A requested restart waits for the old child at most this long before it is killed.
+RESTART_GRACE_S = 5.0
+
+
+class RunningChild(Protocol):
+    """What the keeper needs of a child; `launcher.process.child.Child` is one."""
+
+    pid: int
+
+    @property
+    def last_lines(self) -> list[str]:
+        """The last lines that it printed."""
+
+    def terminate(self) -> None:
+        """Asks it to end."""
+
+    def kill(self) -> None:
+        """Ends it."""
+
+
+class Spawn(Protocol):
+    """Starts a child: `launcher.process.child.Child`, or a stand-in."""
+
+    def __call__(
+        self, spec: ChildSpec, *, logs: LogSink, on_exit: Callable[[Any, int], None], descriptor: int | None
+    ) -> RunningChild:
+        """The running child; ``on_exit`` is called in another thread with it and its exit status."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the supervisor does when something happens to a child.
+
+    Attributes:
+        changed: the status is not what it was.
+        before_start: about to start; returns the descriptor to pass on, if there is one.
+        started: runs now.
+        ready: serves now.
+        down: no longer serves; called before anything else is decided.
+    """
+
+    changed: Callable[[], None]
+    before_start: Callable[[], int | None]
+    started: Callable[[], None]
+    ready: Callable[[], None]
+    down: Callable[[], None]
+
+
+class Keeper:
+    """One component's life.
+
+    Args:
+        spec: how to start it.
+        loop: where everything happens.
+        status: where it is noted.
+        logs: gets the child's lines and ours.
+        hooks: what else is to be done.
+        budget: how many crashes are too many.
+        patience: how long a child may be silent.
+        times: how long starts take.
+        spawn: starts a child.
+    """
+
+    def __init__(
+        self,
+        spec: ChildSpec,
+        *,
+        loop: Loop,
+        status: Status,
+        logs: LogSink,
+        hooks: Hooks,
+        budget: CrashBudget,
+        patience: Patience,
+        times: StartTimes,
+        spawn: Spawn,
+    ) -> None:
+        self.component = spec.component
+        self.child: RunningChild | None = None
+        self._spec = spec
+        self._loop = loop
+        self._status = status
+        self._logs = logs
+        self._hooks = hooks
+        self._budget = budget
+        self._patience = patience
+        self._times = times
+        self._spawn = spawn
+        self._started_at = 0.0
+        self._last_words: list[str] = []
+        self._failure: dict[str, str] | None = None
+        self._silent_s = 0.0
+        self._restarting = False
+        self._stopping = False
+        self._deadline: Timer | None = None
+        self._backoff: Timer | None = None
+        self._kill: Timer | None = None
+
+    @property
+    def state(self) -> str:
+        """The component's state, in the snapshot's words."""
+        return self._status.components[self.component].state
+
+    @property
+    def last_lines(self) -> list[str]:
+        """What the child, or the one before it, printed last."""
+        return self.child.last_lines if self.child is not None else self._last_words
+
+    def remaining_s(self) -> float | None:
+        """Seconds until it should be ready; 0 when it is, ``None`` when it will not be by itself."""
+        now = self._loop.clock()
+        if self.state == "ready":
+            return 0.0
+        if self._stopping or self.state == "failed":
+            return None
+        if self._backoff is not None:
+            return max(0.0, self._backoff.due - now) + self._times.remaining_s(self.component, 0.0)
+        if self._restarting:
+            return 1.0 + self._times.remaining_s(self.component, 0.0)
+        return self._times.remaining_s(self.component, now - self._started_at if self.child else 0.0)
+
+    def start(self) -> None:
+        """Starts the child now."""
+        self._cancel("_backoff")
+        self._restarting = False
+        self._failure = None
+        if self._stopping or self.child is not None:
+            return
+        self._status.begin(self.component)
+        self._started_at = self._loop.clock()
+        try:
+            descriptor = self._hooks.before_start()
+            self.child = self._spawn(self._spec, logs=self._logs, on_exit=self._on_exit_thread, descriptor=descriptor)
+        except OSError as error:
+            self._last_words = []
+            self._crashed(f"cannot be started: {error.strerror or error}")
+            return
+        self._status.components[self.component].pid = self.child.pid
+        self._log("info", f"{self.component} started as pid {self.child.pid}")
+        self._expect_word(self._patience.hello_s)
+        self._hooks.started()
+        self._hooks.changed()
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Takes one event of the child."""
+        pid = message.get("pid")
+        # On Windows a virtual environment's python.exe is a launcher whose own child speaks, so pids differ there.
+        if self.child is None or (pid is not None and pid != self.child.pid and os.name != "nt"):
+            return
+        event = message["event"]
+        if event == "failed":
+            text = str(message.get("message") or f"The {self.component} failed.")
+            self._failure = {"message": text, "fix": str(message.get("fix") or "")}
+            self._kill = self._kill or self._loop.call_later(RESTART_GRACE_S, self._kill_child)
+        elif event == "ready" and self.state in ("starting", "restarting"):
+            self._became_ready(message.get("info"))
+        elif event in ("hello", "progress") and self.state in ("starting", "restarting"):
+            self._expect_word(self._patience.silence_s)
+            self._note_progress(message.get("progress"))
+        self._hooks.changed()
+
+    def restart(self) -> None:
+        """Starts it anew, because a person asks for it: earlier crashes are forgotten."""
+        self._budget.reset()
+        self._cancel("_backoff")
+        component = self._status.components[self.component]
+        component.restarts += 1
+        component.error = None
+        self._status.enter(self.component, "restarting")
+        if self.child is None:
+            self.start()
+            return
+        self._restarting = True
+        self._hooks.down()
+        self._end_child(RESTART_GRACE_S)
+        self._hooks.changed()
+
+    def stop(self, grace_s: float) -> None:
+        """Ends it for good; when it takes longer than ``grace_s`` seconds it is killed."""
+        self._stopping = True
+        self._cancel("_backoff")
+        if self.child is None:
+            self._status.enter(self.component, "stopped")
+        else:
+            self._hooks.down()
+            self._status.enter(self.component, "stopping")
+            self._end_child(grace_s)
+        self._hooks.changed()
+
+    def kill_now(self) -> None:
+        """Ends it without mercy."""
+        self._kill_child()
+
+    def _end_child(self, grace_s: float) -> None:
+        self._cancel("_deadline")
+        self._cancel("_kill")
+        if self.child is not None:
+            self.child.terminate()
+            self._kill = self._loop.call_later(grace_s, self._kill_child)
+
+    def _kill_child(self) -> None:
+        if self.child is not None:
+            self._log("warning", f"{self.component} (pid {self.child.pid}) is killed")
+            self.child.kill()
+
+    def _became_ready(self, info: Any) -> None:
+        self._cancel("_deadline")
+        self._times.note(self.component, self._loop.clock() - self._started_at)
+        self._status.components[self.component].info = info if isinstance(info, dict) else {}
+        self._status.enter(self.component, "ready")
+        self._status.finish(self.component, "done")
+        self._log("info", f"{self.component} ready after {self._loop.clock() - self._started_at:.1f} s")
+        self._hooks.ready()
+
+    def _note_progress(self, data: Any) -> None:
+        if isinstance(data, dict):
+            try:
+                self._status.progress(self.component, Progress.from_json(data))
+            except (KeyError, TypeError, ValueError):
+                self._log("warning", f"{self.component} sent a progress report that is none")
+
+    def _expect_word(self, within_s: float) -> None:
+        self._cancel("_deadline")
+        self._silent_s = within_s
+        self._deadline = self._loop.call_later(within_s, self._on_silence)
+
+    def _on_silence(self) -> None:
+        self._log("error", f"{self.component} has said nothing for {self._silent_s:g} s and is killed")
+        self._kill_child()
+
+    def _on_exit_thread(self, child: RunningChild, status: int) -> None:
+        self._loop.call_from_thread(lambda: self._on_exit(child, status))
+
+    def _on_exit(self, child: RunningChild, status: int) -> None:
+        if child is not self.child:
+            return
+        self._hooks.down()
+        self._loop.call_later(_LAST_REPORT_S, lambda: self._judge_exit(child, status))
+
+    def _judge_exit(self, child: RunningChild, status: int) -> None:
+        """Decides what the end of a child means."""
+        was_silent = self._deadline is not None and self._deadline.due <= self._loop.clock()
+        self._last_words = child.last_lines
+        self.child = None
+        self._status.components[self.component].pid = None
+        self._cancel("_deadline")
+        self._cancel("_kill")
+        self._log("info", f"{self.component} {describe_exit(status)}")
+        if self._stopping:
+            self._status.enter(self.component, "stopped")
+            self._hooks.changed()
+        elif self._restarting:
+            self.start()
+        elif self._failure is not None:
+            self._give_up(self._failure)
+        elif was_silent:
+            self._crashed(f"said nothing for {self._silent_s:g} s")
+        else:
+            self._crashed(describe_exit(status))
+
+    def _crashed(self, what: str) -> None:
+        component = self._status.components[self.component]
+        pause_s = self._budget.record(self._loop.clock())
+        if pause_s is None:
+            times = "once" if self._budget.crashes == 1 else f"{self._budget.crashes} times"
+            message = f"The {self.component} {what}; it crashed {times} within {self._budget.window_s:g} s."
+            last = self._last_words[-1] if self._last_words else ""
+            self._give_up(
+                {
+                    "message": f"{message} Last line: {last}" if last else message,
+                    "fix": f"See `tts-launcher logs --component {self.component}`, mend the cause, then run "
+                    f"`tts-launcher restart {self.component}`.",
+                }
+            )
+            return
+        component.restarts += 1
+        component.error = {"message": f"The {self.component} {what}; it is started again.", "fix": ""}
+        self._status.enter(self.component, "restarting")
+        self._log("warning", f"{self.component} {what}; starts again in {pause_s:.1f} s")
+        self._backoff = self._loop.call_later(pause_s, self.start)
+        self._hooks.changed()
+
+    def _give_up(self, error: dict[str, str]) -> None:
+        self._status.components[self.component].error = error
+        self._status.enter(self.component, "failed")
+        self._status.finish(self.component, "failed")
+        self._log("error", str(LauncherError(error["message"], fix=error["fix"])))
+        self._hooks.changed()
+
+    def _cancel(self, name: str) -> None:
+        timer: Timer | None = getattr(self, name)
+        if timer is not None:
+            timer.cancel()
+            setattr(self, name, None)
+
+    def _log(self, level: str, text: str) -> None:
+        self._logs.write("supervisor", level, text)

@@ -1,0 +1,194 @@
+"""What an instance is doing, as the one object that terminal, loading page, page and programs are shown.
+
+Invariants: only the supervisor's loop changes it; `Status.snapshot` is plain JSON and holds no secret; the words for
+states and stages are those of docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from launcher.progress import Progress
+
+COMPONENTS = ("page", "engine")
+STAGES = ("listen", "page", "weights", "engine")
+#: An engine's words for getting its weights into the cache; every other word is about the engine itself.
+WEIGHT_STAGES = frozenset({"fetch", "download", "verify", "assemble", "split", "weights"})
+
+
+@dataclass
+class ComponentStatus:
+    """One child as people see it.
+
+    Attributes:
+        state: ``starting``, ``ready``, ``restarting``, ``stopping``, ``stopped`` or ``failed``.
+        restarts: how often it was started again in this run.
+        since: when ``state`` began, in seconds since 1970.
+        error: ``{"message", "fix"}`` of its last failure; ``None`` once it is ready again.
+    """
+
+    state: str = "starting"
+    pid: int | None = None
+    restarts: int = 0
+    since: float = 0.0
+    progress: Progress | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+    error: dict[str, str] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The value as the snapshot shows it."""
+        return {
+            "state": self.state,
+            "pid": self.pid,
+            "restarts": self.restarts,
+            "since": self.since,
+            "progress": None if self.progress is None else self.progress.to_json(),
+            "info": self.info,
+            "error": self.error,
+        }
+
+
+@dataclass
+class StageStatus:
+    """One step of a start; ``began`` and ``ended`` are monotonic seconds."""
+
+    state: str = "waiting"
+    began: float | None = None
+    ended: float | None = None
+    progress: Progress | None = None
+
+
+class Status:
+    """The state of a run.
+
+    Args:
+        instance, version, url, host, port, pid: as the snapshot shows them.
+        clock: monotonic seconds.
+        wall_clock: seconds since 1970.
+        remaining_s: estimate of the seconds until a component is ready; ``None`` when there is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        instance: str,
+        version: str,
+        url: str,
+        host: str,
+        port: int,
+        pid: int,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        remaining_s: Callable[[str], float | None] = lambda component: None,
+    ) -> None:
+        self._about = {"instance": instance, "version": version, "pid": pid, "url": url, "host": host, "port": port}
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self.remaining_s = remaining_s
+        self._began = clock()
+        self.started_at = wall_clock()
+        self.components = {name: ComponentStatus(since=self.started_at) for name in COMPONENTS}
+        self.stages = {name: StageStatus() for name in STAGES}
+        self.warnings: list[dict[str, str]] = []
+        self.stopping = False
+        self._was_ready = False
+
+    def enter(self, component: str, state: str) -> None:
+        """Notes that ``component`` is now in ``state``."""
+        status = self.components[component]
+        if status.state != state:
+            status.state = state
+            status.since = self._wall_clock()
+        if state not in ("starting", "restarting"):
+            status.progress = None
+        if state == "ready":
+            status.error = None
+        self._was_ready = self._was_ready or all(each.state == "ready" for each in self.components.values())
+
+    def stage(self, name: str, state: str) -> None:
+        """Moves a stage to ``state``; beginning again starts its clock again."""
+        stage = self.stages[name]
+        if stage.state == state:
+            return
+        now = self._clock()
+        if state in ("waiting", "running"):
+            stage.began, stage.ended = (now if state == "running" else None), None
+        else:
+            stage.began = now if stage.began is None else stage.began
+            stage.ended = now
+            stage.progress = None
+        stage.state = state
+
+    def begin(self, component: str) -> None:
+        """Sets the stages of a child that is being started."""
+        if component == "page":
+            self.stage("page", "waiting")
+            self.stage("page", "running")
+            return
+        for name in ("weights", "engine"):
+            self.stage(name, "waiting")
+        self.stage("weights", "running")
+
+    def progress(self, component: str, progress: Progress) -> None:
+        """Notes how far a child is, and which stage that belongs to."""
+        self.components[component].progress = progress
+        stage = "page"
+        if component == "engine":
+            stage = "weights" if progress.stage in WEIGHT_STAGES else "engine"
+            # An engine imports before it touches its weights; what is in the cache needs no stage of its own.
+            if stage == "engine" and self.stages["weights"].state == "running":
+                self.stage("weights", "done")
+            elif stage == "weights":
+                self.stage("engine", "waiting")
+            self.stage(stage, "running")
+        self.stages[stage].progress = progress
+
+    def finish(self, component: str, state: str) -> None:
+        """Ends the stages of a child: ``done`` or ``failed``."""
+        names = ("page",) if component == "page" else ("weights", "engine")
+        for name in names:
+            stage = self.stages[name]
+            if state == "done" or stage.state == "running":
+                self.stage(name, state)
+
+    @property
+    def state(self) -> str:
+        """``starting``, ``ready``, ``degraded``, ``stopping`` or ``failed``."""
+        states = [each.state for each in self.components.values()]
+        if self.stopping:
+            return "stopping"
+        if "failed" in states:
+            return "failed"
+        if all(state == "ready" for state in states):
+            return "ready"
+        return "degraded" if self._was_ready and "ready" in states else "starting"
+
+    def snapshot(self) -> dict[str, Any]:
+        """The object of docs/architecture.md."""
+        now = self._clock()
+        return {
+            **self._about,
+            "started_at": self.started_at,
+            "uptime_s": round(now - self._began, 3),
+            "state": self.state,
+            "stages": [self._stage_json(name, stage, now) for name, stage in self.stages.items()],
+            "components": {name: self._component_json(name) for name in self.components},
+            "warnings": list(self.warnings),
+        }
+
+    def _component_json(self, name: str) -> dict[str, Any]:
+        """A component, with our own estimate where it reports none."""
+        shown = self.components[name].to_json()
+        progress = shown["progress"]
+        if progress is not None and progress["eta_s"] is None:
+            remaining_s = self.remaining_s(name)
+            progress["eta_s"] = None if remaining_s is None else round(remaining_s, 1)
+        return shown
+
+    @staticmethod
+    def _stage_json(name: str, stage: StageStatus, now: float) -> dict[str, Any]:
+        elapsed = 0.0 if stage.began is None else (stage.ended or now) - stage.began
+        progress = None if stage.progress is None else stage.progress.to_json()
+        return {"name": name, "state": stage.state, "elapsed_s": round(elapsed, 3), "progress": progress}

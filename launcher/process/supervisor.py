@@ -1,0 +1,292 @@
+"""The supervisor: owns the port, the control socket and the children of one instance, and keeps them going.
+
+Invariants: it is light and imports nothing of what it starts; the port answers from the first moment to the last;
+all decisions fall in one loop; when it ends, its children have ended and what it put into files and sockets is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from launcher.access import AccessRules
+from launcher.errors import LauncherError
+from launcher.process.answers import Answers
+from launcher.process.child import Child, ChildSpec, LogSink
+from launcher.process.control import ControlServer, RefusedError
+from launcher.process.facts import observe
+from launcher.process.health import CrashBudget, Patience
+from launcher.process.keeper import Hooks, Keeper, Spawn
+from launcher.process.listener import Listener
+from launcher.process.loop import Loop
+from launcher.process.runfile import RunFile, RunRecord
+from launcher.process.snapshot import COMPONENTS, Status
+from launcher.process.timings import StartTimes
+
+#: An engine that is busy computing ends within this; `stop` may ask for more or less.
+DEFAULT_GRACE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a supervisor needs to know.
+
+    Attributes:
+        rules: who may use the port.
+        root_path: path under which a reverse proxy shows everything.
+        stop_grace_s: seconds that children get to end.
+        restart_limit, restart_window_s: the crash budget of each child.
+        patience: how long a child may be silent.
+    """
+
+    rules: AccessRules
+    root_path: str = ""
+    stop_grace_s: float = DEFAULT_GRACE_S
+    restart_limit: int = 5
+    restart_window_s: float = 60.0
+    patience: Patience = field(default_factory=Patience)
+
+
+class Supervisor:
+    """One run of an instance.
+
+    Args:
+        sock: the port, bound and listening.
+        control_sock: the control socket, bound and listening.
+        record: what the run file says; its children are filled in here.
+        run_file: where; the caller holds its lock.
+        settings: what else it needs to know.
+        times: how long starts take.
+        logs: gets every line.
+        on_change: called in the loop whenever the snapshot changes.
+        rebind: makes a new listening socket, where the port cannot be shared with a child.
+        loop: where everything happens.
+        spawn: starts a child.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        control_sock: socket.socket,
+        *,
+        record: RunRecord,
+        run_file: RunFile,
+        settings: Settings,
+        times: StartTimes,
+        logs: LogSink,
+        on_change: Callable[[dict[str, Any]], None] = lambda snapshot: None,
+        rebind: Callable[[], socket.socket] | None = None,
+        loop: Loop | None = None,
+        spawn: Spawn = Child,
+    ) -> None:
+        self.loop = loop or Loop()
+        self._settings = settings
+        self._record = record
+        self._run_file = run_file
+        self._times = times
+        self._logs = logs
+        self._on_change = on_change
+        self._spawn = spawn
+        self._keepers: dict[str, Keeper] = {}
+        self._error: LauncherError | None = None
+        self.status = Status(
+            instance=record.instance,
+            version=record.version,
+            url=record.url,
+            host=record.host,
+            port=record.port,
+            pid=os.getpid(),
+            clock=self.loop.clock,
+            wall_clock=time.time,
+            remaining_s=self._remaining_s,
+        )
+        self.status.stage("listen", "running")
+        answers = Answers(
+            rules=settings.rules,
+            snapshot=self.status.snapshot,
+            remaining_s=lambda: self._remaining_s("page"),
+            last_lines=self._last_lines,
+            root_path=settings.root_path,
+            clock=self.loop.clock,
+        )
+        self._listener = Listener(sock, self.loop, answer=answers.respond, needs_body=answers.needs_body, rebind=rebind)
+        self._listener.accept()
+        self.status.stage("listen", "done")
+        self._control = ControlServer(
+            control_sock,
+            self.loop,
+            token=record.control_token,
+            commands={
+                "status": lambda message: self.status.snapshot(),
+                "stop": self._on_stop,
+                "restart": self._on_restart,
+            },
+            on_event=self._on_event,
+            snapshot=self.status.snapshot,
+        )
+
+    def start_children(self, specs: Mapping[str, ChildSpec]) -> None:
+        """Starts the children; called once, in the loop."""
+        if self.status.stopping:
+            return
+        for name, spec in specs.items():
+            self._keepers[name] = Keeper(
+                spec,
+                loop=self.loop,
+                status=self.status,
+                logs=self._logs,
+                hooks=self._hooks(spec),
+                budget=CrashBudget(self._settings.restart_limit, self._settings.restart_window_s),
+                patience=self._settings.patience,
+                times=self._times,
+                spawn=self._spawn,
+            )
+        for keeper in self._keepers.values():
+            keeper.start()
+
+    def warn(self, message: str, fix: str = "") -> None:
+        """Shows a warning with the status."""
+        self.status.warnings.append({"message": message, "fix": fix})
+        self._logs.write("supervisor", "warning", f"{message} {fix}".strip())
+        self._changed()
+
+    def abort(self, error: LauncherError) -> None:
+        """Ends the run because it cannot begin; `run` raises ``error``."""
+        self._error = error
+        self.stop(0.0)
+
+    def run(self) -> None:
+        """Works until it is stopped, then leaves nothing behind.
+
+        Raises:
+            LauncherError: what `abort` was called with.
+        """
+        try:
+            self._write_record()
+            self._changed()
+            self.loop.run()
+        finally:
+            self._clear_away()
+        if self._error is not None:
+            raise self._error
+
+    def stop(self, grace_s: float) -> None:
+        """Begins to end; a second call kills what is left at once."""
+        if self.status.stopping:
+            for keeper in self._keepers.values():
+                keeper.kill_now()
+            return
+        self.status.stopping = True
+        self._logs.write("supervisor", "info", "stopping")
+        for keeper in self._keepers.values():
+            keeper.stop(grace_s)
+        self._changed()
+
+    def on_signal(self, number: int) -> None:
+        """Ends gently at the first signal, at once at the second; called in the loop."""
+        self._logs.write("supervisor", "info", f"received {signal.Signals(number).name}")
+        self.stop(self._settings.stop_grace_s)
+
+    def install_signals(self, *, hang_up: bool) -> None:
+        """Hears SIGTERM, SIGINT and (when ``hang_up``) SIGHUP; for the main thread.
+
+        The handlers only queue; the loop acts.
+        """
+        signal.set_wakeup_fd(self.loop.wakeup_descriptor, warn_on_full_buffer=False)
+        names = ["SIGTERM", "SIGINT", "SIGBREAK", *(["SIGHUP"] if hang_up else [])]
+        for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
+            signal.signal(number, lambda got, frame: self.loop.call_from_thread(functools.partial(self.on_signal, got)))
+        if not hang_up and hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _hooks(self, spec: ChildSpec) -> Hooks:
+        if not spec.takes_listener:
+            return Hooks(self._changed, lambda: None, self._write_record, lambda: None, lambda: None)
+        return Hooks(
+            changed=self._changed,
+            before_start=self._before_page,
+            started=self._write_record,
+            ready=self._listener.hand_over,
+            down=self._listener.accept,
+        )
+
+    def _before_page(self) -> int | None:
+        self._listener.free_for_child()
+        return self._listener.descriptor
+
+    def _remaining_s(self, component: str) -> float | None:
+        if self.status.stopping:
+            return None
+        keeper = self._keepers.get(component)
+        return self._times.remaining_s(component, 0.0) if keeper is None else keeper.remaining_s()
+
+    def _last_lines(self) -> dict[str, list[str]]:
+        """The last lines of what has failed; empty while all is well."""
+        return {name: keeper.last_lines for name, keeper in self._keepers.items() if keeper.state == "failed"}
+
+    def _on_event(self, message: dict[str, Any]) -> None:
+        keeper = self._keepers.get(str(message.get("component")))
+        if keeper is not None:
+            keeper.hear(message)
+
+    def _on_stop(self, message: dict[str, Any]) -> dict[str, Any]:
+        grace_s = message.get("grace_s", self._settings.stop_grace_s)
+        if isinstance(grace_s, bool) or not isinstance(grace_s, (int, float)) or not 0 <= grace_s <= 3600:
+            raise RefusedError(f"grace_s={grace_s!r:.40} is not a number of seconds from 0 to 3600.")
+        self.loop.call_later(0.0, lambda: self.stop(float(grace_s)))
+        return {}
+
+    def _on_restart(self, message: dict[str, Any]) -> dict[str, Any]:
+        component = message.get("component", "all")
+        if component not in (*COMPONENTS, "all"):
+            raise RefusedError(f"There is no component {str(component)[:40]!r}: use page, engine or all.")
+        if self.status.stopping:
+            raise RefusedError("The instance is stopping.")
+        names = list(COMPONENTS) if component == "all" else [component]
+        keepers = [self._keepers[name] for name in names if name in self._keepers]
+        if not keepers:
+            raise RefusedError("Nothing runs yet: the instance has only begun to start.")
+        for keeper in keepers:
+            keeper.restart()
+        return {}
+
+    def _changed(self) -> None:
+        self._control.publish()
+        self._on_change(self.status.snapshot())
+        if self.status.stopping and all(keeper.child is None for keeper in self._keepers.values()):
+            # Not at once: the answer to `stop` and the last snapshot go out first.
+            self.loop.call_later(0.0, self.loop.stop)
+
+    def _write_record(self) -> None:
+        """Notes the children's pids, so that whoever comes after a crash finds them."""
+        children: dict[str, tuple[int, float]] = {}
+        for name, keeper in self._keepers.items():
+            facts = observe(keeper.child.pid) if keeper.child is not None else None
+            if facts is not None:
+                children[name] = (facts.pid, facts.created_at)
+        self._record = replace(self._record, children=children)
+        try:
+            self._run_file.write(self._record)
+        except LauncherError as error:
+            # A full disk must not take down what works.
+            self._logs.write("supervisor", "warning", str(error))
+
+    def _clear_away(self) -> None:
+        for keeper in self._keepers.values():
+            keeper.kill_now()
+        self._listener.close()
+        self._control.close()
+        scheme, _, path = self._record.control_address.partition(":")
+        if scheme == "unix":
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        with contextlib.suppress(LauncherError):
+            self._run_file.clear()
+        self.loop.close()
