@@ -94,7 +94,10 @@ class RunningInstance:
     def __init__(self, record: RunRecord) -> None:
         self._host = "127.0.0.1" if record.host in _ANY_HOST else record.host
         self._port = record.port
-        self._headers = {"Authorization": f"Bearer {record.token}"} if record.token else {}
+        # Bytes: http.client would take text for Latin-1, and a token may be any text.
+        self._headers: dict[str, str | bytes] = (
+            {"Authorization": f"Bearer {record.token}".encode()} if record.token else {}
+        )
 
     def speak(self, request: Mapping[str, Any], report: ReportProgress) -> Iterator[Frame]:
         """See `SpeechSource`."""
@@ -239,7 +242,7 @@ class PrivateEngine:
     def _log_name(self) -> Path:
         return self._paths.log_dir / "say.log"
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self) -> dict[str, str | bytes]:
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
     def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
@@ -293,7 +296,7 @@ class _Answer:
         method: str,
         path: str,
         body: Mapping[str, Any] | None,
-        headers: Mapping[str, str],
+        headers: Mapping[str, str | bytes],
     ) -> None:
         self._connection = connection
         content = None if body is None else json.dumps(body).encode()
