@@ -79,9 +79,9 @@ def check_format(audio_format: object) -> None:
     Raises:
         SpeechError: naming the formats that can.
     """
-    if audio_format not in MEDIA_TYPES:
+    if not isinstance(audio_format, str) or audio_format not in MEDIA_TYPES:
         raise SpeechError(
-            f"response_format={audio_format!r} is not available.",
+            f"response_format={audio_format!r:.40} is not available.",
             fix=f"Use one of {', '.join(MEDIA_TYPES)}.",
             param="response_format",
             code="unsupported_format",

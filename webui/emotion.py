@@ -33,9 +33,8 @@ class EmotionVector:
 
     def __post_init__(self) -> None:
         for name, value in zip(EMOTIONS, self.as_tuple(), strict=True):
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-                raise _emotion_error(name, value)
-            if not 0.0 <= value <= 1.0:
+            # The comparison also refuses NaN, and integers that no float can hold.
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0.0 <= value <= 1.0:
                 raise _emotion_error(name, value)
 
     def as_tuple(self) -> tuple[float, ...]:
@@ -75,7 +74,7 @@ class EmotionVector:
         unknown = [name for name in values if name not in EMOTIONS]
         if unknown:
             raise SpeechError(
-                f"emotion {unknown[0]!r} is not known.",
+                f"emotion {unknown[0]!r:.40} is not known.",
                 fix=f"Use one of {', '.join(EMOTIONS)}.",
                 param="emotion",
                 code="unknown_emotion",
@@ -121,7 +120,7 @@ NEUTRAL = EmotionVector()
 
 def _emotion_error(name: str, value: object) -> SpeechError:
     return SpeechError(
-        f"emotion {name}={value!r} is not a number from 0 to 1.",
+        f"emotion {name}={value!r:.40} is not a number from 0 to 1.",
         fix=f"Give {name} a value from 0 (none) to 1 (full).",
         param="emotion",
         code="emotion_out_of_range",

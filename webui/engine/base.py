@@ -7,7 +7,6 @@ environment of every engine.
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -54,8 +53,10 @@ class SpeechRequest:
             raise SpeechError("text is empty.", fix="Type something to say.", param="input", code="empty_text")
         _check_number("speed", self.speed, *SPEED_RANGE)
         _check_number("intensity", self.intensity, 0.0, 1.0)
-        if self.seed is not None and not (isinstance(self.seed, int) and 0 <= self.seed < 2**32):
-            raise SpeechError(f"seed={self.seed!r} is not a whole number from 0 to 4294967295.", param="seed")
+        if self.seed is not None and not (
+            isinstance(self.seed, int) and not isinstance(self.seed, bool) and 0 <= self.seed < 2**32
+        ):
+            raise SpeechError(f"seed={self.seed!r:.40} is not a whole number from 0 to 4294967295.", param="seed")
 
     def to_json(self) -> dict[str, Any]:
         """The request as a JSON object; `from_json` reads it back."""
@@ -70,18 +71,20 @@ class SpeechRequest:
         """
         unknown = [name for name in data if name not in cls.__dataclass_fields__]
         if unknown:
-            raise SpeechError(f"field {unknown[0]!r} is not known.", param=unknown[0], code="unknown_field")
+            raise SpeechError(f"field {unknown[0]!r:.40} is not known.", param=unknown[0], code="unknown_field")
         values = dict(data)
         for name, kind in (("text", str), ("voice", str), ("language", str)):
             if not isinstance(values.get(name, ""), kind):
-                raise SpeechError(f"{name}={values[name]!r} is not text.", param=name)
+                raise SpeechError(f"{name}={values[name]!r:.40} is not text.", param=name)
         emotion = values.get("emotion", {})
         if isinstance(emotion, Mapping):
             values["emotion"] = EmotionVector.from_mapping(emotion)
         elif isinstance(emotion, (list, tuple)):
             values["emotion"] = EmotionVector.from_sequence(emotion)
         else:
-            raise SpeechError(f"emotion={emotion!r} is neither names with numbers nor eight numbers.", param="emotion")
+            raise SpeechError(
+                f"emotion={emotion!r:.40} is neither names with numbers nor eight numbers.", param="emotion"
+            )
         return cls(**{"text": "", **values})
 
     @property
@@ -91,10 +94,10 @@ class SpeechRequest:
 
 
 def _check_number(name: str, value: object, low: float, high: float) -> None:
-    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not usable or not low <= value <= high:  # type: ignore[operator]
+    # The comparison also refuses NaN, and integers that no float can hold.
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
         raise SpeechError(
-            f"{name}={value!r} is not a number from {low:g} to {high:g}.",
+            f"{name}={value!r:.40} is not a number from {low:g} to {high:g}.",
             fix=f"Give {name} a value from {low:g} to {high:g}.",
             param=name,
             code=f"{name}_out_of_range",
