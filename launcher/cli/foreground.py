@@ -1,0 +1,215 @@
+"""A run of the supervisor in this process: binds, answers, then makes everything else ready behind the loading page.
+
+Invariants: between the command and the bound port nothing slow happens; what is slow happens in a thread while the
+loop answers; the instance's lock is held for the whole run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher import __version__
+from launcher.access import AccessRules
+from launcher.apps import Addresses, child_specs, project_dirs
+from launcher.cache.folders import make_folder, make_owned_folder, make_private_folder, storage_error
+from launcher.cache.layout import InstancePaths, instance_paths, prepare
+from launcher.channel import bind_socket
+from launcher.cli.app import Context
+from launcher.cli.browser import open_page
+from launcher.cli.narration import Narration
+from launcher.config import Config
+from launcher.errors import LauncherError, StartError
+from launcher.process.bind import bind_port, url_of
+from launcher.process.facts import new_mark, observe
+from launcher.process.logs import LogWriter
+from launcher.process.runfile import RunFile, RunRecord
+from launcher.process.supervisor import Settings, Supervisor
+from launcher.process.takeover import Claim, end_leftovers, remove_dead_sockets, take_port
+from launcher.process.timings import StartTimes
+
+_SETTING = "LAUNCHER_DATA_DIR"
+
+
+def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) -> None:
+    """Runs an instance until it is stopped.
+
+    Args:
+        context: where to print.
+        config: the settings.
+        run_file: the instance's.
+        detached: nobody watches: no browser, and a terminal that closes does not end it.
+
+    Raises:
+        AlreadyRunningError: when the instance runs.
+        LauncherError: when it cannot start.
+    """
+    began = time.monotonic()
+    paths = instance_paths(config)
+    make_folder(paths.root, _SETTING)
+    facts = observe(os.getpid())
+    created_at = 0.0 if facts is None else facts.created_at
+    with run_file.lock(created_at=created_at):
+        logs = LogWriter(
+            paths.log_dir,
+            level=config.log_level,
+            max_bytes=config.log_max_bytes,
+            files=config.log_files,
+            secrets=[config.token, config.standard.get("HF_TOKEN", "")],
+        )
+        narration = Narration(context.output, began=began)
+        claim = Claim(config.instance, str(config.data_dir), project_dirs(), run_file.read())
+        tell = _teller(logs, context)
+        ground = _Ground(config, paths, run_file, claim, logs, tell)
+        supervisor, addresses = _assemble(ground, narration, created_at)
+        supervisor.install_signals(hang_up=not detached)
+        work = functools.partial(_make_ready, supervisor, ground, addresses)
+        threading.Thread(target=work, name="make ready", daemon=True).start()
+        if not detached:
+            open_page(config.open_browser, supervisor.status.snapshot()["url"], tell)
+        try:
+            supervisor.run()
+        finally:
+            logs.close()
+        narration.stopped()
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What a run stands on; ``tell`` says a sentence to the person and the log."""
+
+    config: Config
+    paths: InstancePaths
+    run_file: RunFile
+    claim: Claim
+    logs: LogWriter
+    tell: Callable[[str], None]
+
+
+def _assemble(ground: _Ground, narration: Narration, created_at: float) -> tuple[Supervisor, Addresses]:
+    """Binds the port and the control socket, and puts the supervisor on top of them."""
+    config, paths = ground.config, ground.paths
+    sock = take_port(config.host, config.port, ground.claim, ground.tell)
+    port = sock.getsockname()[1]
+    try:
+        control_sock, addresses = _bind_control(config, paths, port)
+    except LauncherError:
+        sock.close()
+        raise
+    record = RunRecord(
+        instance=config.instance,
+        mark=addresses.mark,
+        supervisor_pid=os.getpid(),
+        supervisor_created_at=created_at,
+        host=config.host,
+        port=port,
+        url=url_of(config.host, port, config.root_path),
+        control_address=addresses.control,
+        control_token=addresses.control_token,
+        token=config.token,
+        started_at=time.time(),
+        version=__version__,
+        log_dir=str(paths.log_dir),
+    )
+    supervisor = Supervisor(
+        sock,
+        control_sock,
+        record=record,
+        run_file=ground.run_file,
+        settings=Settings(
+            rules=AccessRules(config.token, config.allowed_hosts),
+            root_path=config.root_path,
+            stop_grace_s=config.stop_grace_s,
+            restart_limit=config.restart_limit,
+            restart_window_s=config.restart_window_s,
+        ),
+        times=StartTimes(paths.root / "start_times.json"),
+        logs=ground.logs,
+        on_change=narration.show,
+        # Windows cannot pass a socket on to a child through a descriptor: the page binds the port itself there.
+        rebind=None if os.name == "posix" else functools.partial(bind_port, config.host, port),
+    )
+    return supervisor, addresses
+
+
+def _bind_control(config: Config, paths: InstancePaths, port: int) -> tuple[socket.socket, Addresses]:
+    """The control socket, and where the processes of this run meet."""
+    if paths.runtime_dir.parent == paths.root:
+        make_private_folder(paths.runtime_dir, _SETTING)
+    else:
+        make_owned_folder(paths.runtime_dir, _SETTING)
+    try:
+        sock, control = bind_socket(_local_address(paths.runtime_dir, "control"))
+    except OSError as error:
+        raise storage_error(error, _SETTING, paths.runtime_dir) from None
+    mark = new_mark(config.instance, str(config.data_dir))
+    unix = control.startswith("unix:")
+    return sock, Addresses(
+        host=config.host,
+        port=port,
+        control=control,
+        # Named after the run: an engine that outlived a crash must not take the new one's socket away when it goes.
+        engine=_local_address(paths.runtime_dir, f"engine-{mark[-8:]}") if unix else f"tcp:127.0.0.1:{_free_port()}",
+        mark=mark,
+        control_token="" if unix else os.urandom(24).hex(),
+        engine_token="" if unix else os.urandom(24).hex(),
+    )
+
+
+def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -> None:
+    """Everything slow before the children start; runs in a thread of its own."""
+    config, paths = ground.config, ground.paths
+    call = supervisor.loop.call_from_thread
+    try:
+        end_leftovers(ground.claim, ground.tell)
+        remove_dead_sockets(paths.runtime_dir, keep=("control.sock",))
+        warnings = prepare(config)
+        _empty(paths.temp_dir)
+        specs = child_specs(config, addresses, os.environ)
+    except LauncherError as error:
+        call(functools.partial(supervisor.abort, error))
+        return
+    except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave a loading page for ever
+        unexpected = StartError(f"The start failed unexpectedly: {type(error).__name__}: {error}.")
+        call(functools.partial(supervisor.abort, unexpected))
+        return
+    for text in config.warnings:
+        call(functools.partial(supervisor.warn, text))
+    for warning in warnings:
+        call(functools.partial(supervisor.warn, warning.message, warning.fix))
+    call(functools.partial(supervisor.start_children, specs))
+
+
+def _teller(logs: LogWriter, context: Context) -> Callable[[str], None]:
+    def tell(text: str) -> None:
+        logs.write("supervisor", "info", text)
+        context.output.note(text)
+
+    return tell
+
+
+def _local_address(runtime_dir: Path, name: str) -> str:
+    return f"unix:{runtime_dir / name}.sock" if os.name == "posix" else "tcp:127.0.0.1:0"
+
+
+def _free_port() -> int:
+    """A port that is free now, for a child that binds it a moment later."""
+    sock, address = bind_socket("tcp:127.0.0.1:0")
+    sock.close()
+    return int(address.rpartition(":")[2])
+
+
+def _empty(folder: Path) -> None:
+    """Removes what an earlier run left in its private temporary folder; its processes have ended."""
+    # The folder of Gradio's uploads stays, because `prepare` has just made it.
+    left = [path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()]
+    for path in left:
+        with contextlib.suppress(OSError):
+            path.unlink()

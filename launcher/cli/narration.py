@@ -1,0 +1,87 @@
+"""What a person (or, with ``--json``, a program) reads while an instance starts and runs.
+
+Invariants: the address comes first and at once; a line for every stage that ends and every failure, none for mere
+movement; standard output holds the address and the JSON events, everything else goes to standard error.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from launcher.cli.output import Output
+
+_STAGE_TEXTS = {
+    "page": "page ready",
+    "weights": "weights in place",
+    "engine": "engine ready",
+}
+
+
+class Narration:
+    """Tells a run as it happens.
+
+    Args:
+        output: where to print.
+        began: `time.monotonic` at the command's start.
+    """
+
+    def __init__(self, output: Output, *, began: float) -> None:
+        self._output = output
+        self._began = began
+        self._stages: dict[str, str] = {}
+        self._errors: dict[str, Any] = {}
+        self._warnings = 0
+        self._state = ""
+
+    def show(self, snapshot: dict[str, Any]) -> None:
+        """Prints what is new in a snapshot."""
+        if not self._state:
+            self._listening(snapshot)
+        for stage in snapshot["stages"]:
+            before = self._stages.get(stage["name"])
+            self._stages[stage["name"]] = stage["state"]
+            if stage["state"] != before and before is not None:
+                self._stage(stage)
+        for warning in snapshot["warnings"][self._warnings :]:
+            self._event("warning", warning, f"Warning: {warning['message']} {warning['fix']}".strip())
+        self._warnings = len(snapshot["warnings"])
+        for name, component in snapshot["components"].items():
+            error = component["error"]
+            if error is not None and error != self._errors.get(name):
+                kind = "failed" if component["state"] == "failed" else "restarting"
+                self._event(kind, {"component": name, **error}, f"{error['message']} {error['fix']}".strip())
+            self._errors[name] = error
+        if snapshot["state"] != self._state:
+            self._state = snapshot["state"]
+            self._enter(snapshot)
+
+    def stopped(self) -> None:
+        """Prints the end."""
+        self._event("stopped", {}, "Stopped.")
+
+    def _listening(self, snapshot: dict[str, Any]) -> None:
+        shown = {name: snapshot[name] for name in ("instance", "url", "host", "port", "pid")}
+        self._output.result({"event": "listening", "elapsed_s": self._elapsed_s(), **shown}, str(snapshot["url"]))
+
+    def _stage(self, stage: dict[str, Any]) -> None:
+        if self._output.json:
+            self._event("stage", {"name": stage["name"], "state": stage["state"]}, "")
+        elif stage["state"] == "done" and stage["name"] in _STAGE_TEXTS:
+            self._event("stage", {}, _STAGE_TEXTS[stage["name"]])
+
+    def _enter(self, snapshot: dict[str, Any]) -> None:
+        state = snapshot["state"]
+        if state == "ready":
+            self._event("ready", {"url": snapshot["url"]}, f"Ready: {snapshot['url']} (Ctrl-C stops it)")
+        elif state == "stopping":
+            self._event("stopping", {}, "Stopping; Ctrl-C again ends everything at once.")
+
+    def _event(self, event: str, data: dict[str, Any], text: str) -> None:
+        if self._output.json:
+            self._output.result({"event": event, "elapsed_s": self._elapsed_s(), **data}, "")
+        else:
+            self._output.note(f"{self._elapsed_s():7.1f} s  {text}")
+
+    def _elapsed_s(self) -> float:
+        return round(time.monotonic() - self._began, 3)

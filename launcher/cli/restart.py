@@ -1,0 +1,66 @@
+"""``restart``: starts the page, the engine or both anew; the port keeps answering."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from launcher.cache.layout import instance_paths
+from launcher.cli.app import Context
+from launcher.errors import StartError
+from launcher.process.instance import ask, require_running
+from launcher.process.runfile import RunFile, RunRecord
+
+_POLL_S = 0.1
+
+
+@click.command(name="restart", help="Restart the page, the engine or both; earlier crashes are forgotten.")
+@click.argument("component", type=click.Choice(["page", "engine", "all"]), default="all")
+@click.option("--wait/--no-wait", default=True, help="Return when it is ready again (default), or at once.")
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(0, 3600), default=300.0, metavar="S", help="Longest wait, seconds."
+)
+@click.pass_obj
+def command(context: Context, component: str, wait: bool, timeout_s: float) -> None:
+    """Restarts what ``component`` names."""
+    config = context.load_config()
+    paths = instance_paths(config)
+    record = require_running(RunFile(paths.run_file, paths.lock_file), config.instance)
+    names = ("page", "engine") if component == "all" else (component,)
+    began = time.monotonic()
+    ask(record, "restart", component=component)
+    if wait:
+        _wait_ready(record, names, began + timeout_s)
+    elapsed_s = time.monotonic() - began
+    context.output.result(
+        {"instance": config.instance, "component": component, "ready": wait, "elapsed_s": round(elapsed_s, 3)},
+        f"{' and '.join(names).capitalize()} ready again after {elapsed_s:.1f} s."
+        if wait
+        else f"Restart of {component} asked for.",
+    )
+
+
+def _wait_ready(record: RunRecord, names: tuple[str, ...], deadline: float) -> None:
+    """Returns when every named component is ready.
+
+    Raises:
+        StartError: when one fails or the time is over.
+    """
+    while True:
+        components = ask(record, "status")["components"]
+        states = {name: components[name]["state"] for name in names}
+        for name, state in states.items():
+            if state == "failed":
+                raise _failed(name, components[name]["error"] or {})
+        if all(state == "ready" for state in states.values()):
+            return
+        if time.monotonic() >= deadline:
+            shown = ", ".join(f"{name} is {state}" for name, state in states.items())
+            raise StartError(f"The restart is not over yet: {shown}.", fix="Follow it with `tts-launcher status`.")
+        time.sleep(_POLL_S)
+
+
+def _failed(name: str, error: dict[str, Any]) -> StartError:
+    return StartError(str(error.get("message") or f"The {name} failed."), fix=str(error.get("fix") or ""))

@@ -1,0 +1,137 @@
+"""``start``: the page and the engine, in the foreground or, with ``--detach``, in the background.
+
+Invariants: an instance that runs is shown and left alone unless ``--replace`` is given; the address is printed as soon
+as the port answers; secrets come from the environment or ``.env`` and never from an option.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from launcher.cache.layout import instance_paths
+from launcher.cli.app import Context
+from launcher.config import Config
+from launcher.errors import NotRunningError, StartError
+from launcher.process.instance import ask, find_running, stop_instance
+from launcher.process.runfile import AlreadyRunningError, RunFile, RunRecord
+
+#: How long an instance that is stopping may take to be gone, beyond its own grace.
+_CLEARING_S = 5.0
+
+
+@click.command(name="start", help="Start the page and the speech engine; an instance that runs already is shown.")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on (LAUNCHER_HOST).")
+@click.option("--port", metavar="N", help="Port of the page and the API; auto takes a free one (LAUNCHER_PORT).")
+@click.option("--engine", metavar="NAME", help="Speech engine (LAUNCHER_ENGINE).")
+@click.option("--device", metavar="NAME", help="auto, cpu or cuda:N (LAUNCHER_DEVICE).")
+@click.option("--open/--no-open", "open_browser", default=None, help="Open the page in a browser.")
+@click.option("--replace", is_flag=True, help="Stop the running instance first.")
+@click.option("--detach", is_flag=True, help="Return as soon as the instance runs in the background.")
+@click.option("--background", is_flag=True, hidden=True, help="This is the process that --detach has started.")
+@click.pass_obj
+def command(
+    context: Context,
+    *,
+    host: str | None,
+    port: str | None,
+    engine: str | None,
+    device: str | None,
+    open_browser: bool | None,
+    replace: bool,
+    detach: bool,
+    background: bool,
+) -> int:
+    """Starts an instance; returns the exit code."""
+    flags = {
+        "LAUNCHER_HOST": host,
+        "LAUNCHER_PORT": port,
+        "LAUNCHER_ENGINE": engine,
+        "LAUNCHER_DEVICE": device,
+        "LAUNCHER_OPEN_BROWSER": None if open_browser is None else ("yes" if open_browser else "no"),
+    }
+    config = context.load_config(flags)
+    context.output.warnings(config.warnings)
+    paths = instance_paths(config)
+    run_file = RunFile(paths.run_file, paths.lock_file)
+    if replace and run_file.state() == "running":
+        _replace(context, config, run_file)
+    if _show_running(context, config, run_file):
+        return 0
+    if detach:
+        from launcher.cli.detach import start_detached
+
+        start_detached(context, config, {name: value for name, value in flags.items() if value is not None}, run_file)
+        return 0
+    from launcher.cli.foreground import run
+
+    try:
+        run(context, config, run_file, detached=background)
+    except AlreadyRunningError:
+        # Another `start` was quicker between our look and our lock.
+        if not _show_running(context, config, run_file):
+            raise
+    return 0
+
+
+def _replace(context: Context, config: Config, run_file: RunFile) -> None:
+    try:
+        stopped = stop_instance(run_file, config.instance, config.stop_grace_s)
+    except NotRunningError:  # it ended by itself meanwhile
+        return
+    context.output.note(f"Stopped the running instance in {stopped.elapsed_s:.1f} s.")
+
+
+def _show_running(context: Context, config: Config, run_file: RunFile) -> bool:
+    """Prints the address of the instance that runs; false when none does."""
+    deadline = time.monotonic() + config.stop_grace_s + _CLEARING_S
+    while (record := find_running(run_file)) is not None:
+        snapshot = _ask_status(record, run_file)
+        if snapshot is None or snapshot["state"] == "stopping":
+            if time.monotonic() >= deadline:
+                raise StartError(
+                    f"Instance {config.instance!r} is stopping and does not come to an end.",
+                    fix="Start with --replace, which ends it.",
+                )
+            time.sleep(0.05)
+            continue
+        if snapshot["state"] == "failed":
+            raise _failed(config.instance, record, snapshot["components"])
+        context.output.result(
+            {
+                "event": "running",
+                "already_running": True,
+                **{name: snapshot[name] for name in ("instance", "url", "host", "port", "pid", "state")},
+            },
+            f"{record.url}",
+        )
+        context.output.note(f"Instance {config.instance!r} runs already (pid {record.supervisor_pid}).")
+        if config.port not in (0, record.port):
+            context.output.note(f"It keeps port {record.port}; --replace moves it to port {config.port}.")
+        return True
+    return False
+
+
+def _ask_status(record: RunRecord, run_file: RunFile) -> dict[str, Any] | None:
+    """The snapshot; ``None`` when it ended just now.
+
+    Raises:
+        StartError: when it lives and does not answer.
+    """
+    try:
+        return ask(record, "status")
+    except NotRunningError as error:
+        if run_file.state() != "running":
+            return None
+        raise StartError(error.message, fix="Start with --replace, which ends it and starts anew.") from None
+
+
+def _failed(instance: str, record: RunRecord, components: dict[str, Any]) -> StartError:
+    errors = [each["error"] for each in components.values() if each["state"] == "failed"]
+    error = errors[0] if errors and isinstance(errors[0], dict) else {"message": "A component failed.", "fix": ""}
+    return StartError(
+        f"Instance {instance!r} runs at {record.url}, but: {error['message']}",
+        fix=str(error["fix"]) or "Mend the cause, then start with --replace.",
+    )

@@ -1,0 +1,77 @@
+"""``status``: what an instance is doing, as a table or as the snapshot itself.
+
+Invariant: exit code 0 when it runs and 4 when it does not, so that a script needs no parsing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from launcher.cache.layout import instance_paths
+from launcher.cli.app import Context
+from launcher.errors import NotRunningError
+from launcher.process.instance import ask, find_running
+from launcher.process.runfile import RunFile
+
+
+@click.command(name="status", help="Show what runs and how far it is; exit code 4 when nothing does.")
+@click.pass_obj
+def command(context: Context) -> int:
+    """Prints the status; returns the exit code."""
+    config = context.load_config()
+    paths = instance_paths(config)
+    run_file = RunFile(paths.run_file, paths.lock_file)
+    record = find_running(run_file)
+    if record is None:
+        state = "crashed" if run_file.state() == "crashed" else "stopped"
+        context.output.result(
+            {"instance": config.instance, "state": state},
+            f"Instance {config.instance!r} is not running"
+            + (" (it crashed; the next start clears up)." if state == "crashed" else "."),
+        )
+        return NotRunningError.exit_code
+    snapshot = ask(record, "status")
+    context.output.result(snapshot, lambda: _as_text(snapshot))
+    return 0
+
+
+def _as_text(snapshot: dict[str, Any]) -> str:
+    about = f"{snapshot['instance']}  (version {snapshot['version']}, pid {snapshot['pid']}, "
+    lines = [
+        f"Instance  {about}up {_duration(snapshot['uptime_s'])})",
+        f"Address   {snapshot['url']}",
+        f"State     {snapshot['state']}",
+    ]
+    for name, component in snapshot["components"].items():
+        lines.append(f"{name.capitalize():<9} {_component(component)}")
+        error = component["error"]
+        if error is not None:
+            lines += [f"          {text}" for text in (error["message"], error["fix"]) if text]
+    for warning in snapshot["warnings"]:
+        lines.append(f"Warning   {warning['message']} {warning['fix']}".rstrip())
+    return "\n".join(lines)
+
+
+def _component(component: dict[str, Any]) -> str:
+    parts = [f"{component['state']:<10}"]
+    if component["pid"] is not None:
+        parts.append(f"pid {component['pid']}")
+    if component["restarts"]:
+        parts.append(f"restarts {component['restarts']}")
+    if component["info"].get("name"):
+        parts.append(str(component["info"]["name"]))
+    progress = component["progress"]
+    if progress is not None:
+        share = f" {100 * min(1.0, progress['done'] / progress['total']):.0f} %" if progress["total"] else ""
+        parts.append(f"{progress['stage']}{share}")
+        if progress["eta_s"] is not None:
+            parts.append(f"about {progress['eta_s']:.0f} s left")
+    return "  ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
