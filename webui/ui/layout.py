@@ -46,10 +46,9 @@ def build_page(texts: gr.I18n) -> tuple[gr.Blocks, Panels]:
         top, banner = masthead(), engine_banner()
         with gr.Row(elem_id="tts-columns"):
             with gr.Column(elem_id="tts-left", min_width=0):
-                text, player = text_panel(texts), player_panel(texts)
+                text, player, note = text_panel(texts), player_panel(texts), engine_note()
             with gr.Column(elem_id="tts-right", min_width=0):
                 voice, emotion = voice_panel(texts), emotion_panel(texts)
-        note = engine_note()
     return demo, Panels(top, banner, text, player, voice, emotion, note)
 
 

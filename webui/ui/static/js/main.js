@@ -7,7 +7,7 @@ import { clearFailures, showFailure } from "./failures.js";
 import { recall, remember } from "./memory.js";
 import { buildBanner } from "./panel_banner.js";
 import { EmotionPanel } from "./panel_emotion.js";
-import { applyTheme, buildMasthead } from "./panel_masthead.js";
+import { applyTheme, buildMasthead, knownTheme } from "./panel_masthead.js";
 import { buildNote } from "./panel_note.js";
 import { Player } from "./panel_player.js";
 import { TextPanel } from "./panel_text.js";
@@ -20,7 +20,7 @@ const page = JSON.parse(document.querySelector("meta[name=tts-page]").content);
 const address = (path) => new URL(path, document.baseURI).href;
 
 async function start() {
-  applyTheme(recall("theme", "auto"));
+  applyTheme(knownTheme(recall("theme", "auto")));
   const chosen = recall("page_language", "");
   const first = page.languages.includes(chosen) ? chosen : browserLanguage(page.languages);
   const [elements] = await Promise.all([findParts(), setLanguage(first, address(page.catalogs[first]))]);

@@ -8,7 +8,6 @@ import { onLanguage, t } from "./texts.js";
 
 /** Mixtures that are heard as one mood; each sums to 1 at most, so that no engine has to scale it down. */
 const MOODS = {
-  neutral: {},
   cheerful: { happy: 0.7, surprised: 0.15 },
   gentle: { happy: 0.2, calm: 0.7 },
   thrilled: { happy: 0.45, surprised: 0.55 },

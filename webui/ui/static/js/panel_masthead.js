@@ -21,7 +21,7 @@ export function buildMasthead(place, options) {
       el("button", { type: "button", lang: code, "data-language": code, "aria-label": FULL_NAMES[code], onclick: () => options.onLanguage(code) }, NAMES[code] ?? code),
     );
   }
-  let theme = options.theme;
+  let theme = knownTheme(options.theme);
   const themeButton = el("button", { type: "button", class: "tts-round", id: "tts-theme" });
   const showTheme = () => {
     applyTheme(theme);
@@ -50,6 +50,9 @@ export function buildMasthead(place, options) {
     showTheme();
   });
 }
+
+/** The theme of that name; the system's when there is none. */
+export const knownTheme = (name) => (THEMES.includes(name) ? name : "auto");
 
 /** Shows a theme on the whole page; Gradio's own rules look for the class on the body. */
 export function applyTheme(theme) {

@@ -91,7 +91,10 @@ export class VoicePanel {
   #card(voice) {
     const name = pick(voice.title) || voice.id;
     const gender = ["female", "male"].includes(voice.gender) ? voice.gender : "neutral";
-    const languages = (voice.languages ?? []).map((code) => (has(`language_${code}`) ? t(`language_${code}`) : code));
+    // A voice that is good in everything the engine speaks says nothing by listing it.
+    const codes = voice.languages ?? [];
+    const all = this.#engine.info.languages.every((code) => codes.includes(code));
+    const languages = all ? [] : codes.map((code) => (has(`language_${code}`) ? t(`language_${code}`) : code));
     return el("button", { type: "button", class: "tts-voice", role: "radio", "data-voice": voice.id, "data-gender": gender, onclick: () => this.#choose(voice.id) },
       el("span", { class: "tts-face", "aria-hidden": "true" }, [...name][0] ?? "?"),
       el("span", { class: "tts-voice-words" },

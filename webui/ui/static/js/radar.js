@@ -3,10 +3,10 @@
 
 import { el, svg } from "./dom.js";
 
-const SIZE = 240;
+const SIZE = 224;
 const CENTRE = SIZE / 2;
-const RADIUS = 78;
-const LABEL_RADIUS = 98;
+const RADIUS = 80;
+const LABEL_RADIUS = 94;
 const RINGS = [0, 0.25, 0.5, 0.75, 1];
 const INNER = 0.1; // zero is a small shape, not a point: one value alone would else be a line that nobody sees
 
@@ -32,7 +32,7 @@ export class Radar {
       const { x, y } = this.#point(index, RADIUS);
       return svg("line", { class: "tts-radar-spoke", x1: CENTRE, y1: CENTRE, x2: x, y2: y });
     });
-    this.#picture = svg("svg", { class: "tts-radar", viewBox: `-36 0 ${SIZE + 72} ${SIZE}`, role: "img" },
+    this.#picture = svg("svg", { class: "tts-radar", viewBox: `-44 0 ${SIZE + 88} ${SIZE}`, role: "img" },
       ...rings, ...spokes, this.#wish, this.#heard, ...this.#dots, ...this.#labels);
     place.append(el("div", { class: "tts-radar-frame" }, this.#picture));
   }
