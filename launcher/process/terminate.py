@@ -20,7 +20,7 @@ import psutil
 from launcher.process.facts import ProcessFacts, observe, still
 from launcher.process.ports import wait_port_free
 
-__all__ = ["Teardown", "terminate_tree", "wait_port_free"]
+__all__ = ["Teardown", "send_signal", "terminate_tree", "wait_port_free"]
 
 #: Longest wait between a SIGTERM to the children that outlived their root, or after an asked root, and SIGKILL.
 SHORT_GRACE_S = 3.0
@@ -118,7 +118,7 @@ class _Tree:
     def kill(self, targets: Iterable[ProcessFacts]) -> None:
         for facts in targets:
             self.forced = True
-            _send(facts, _KILL)
+            send_signal(facts, _KILL)
 
     def wait(self, timeout_s: float, only: Iterable[ProcessFacts] | None = None) -> None:
         """Returns when the members (or ``only`` those) are gone, at the latest after ``timeout_s`` seconds."""
@@ -135,22 +135,38 @@ _KILL = signal.SIGTERM if os.name == "nt" else signal.SIGKILL
 
 def _end(facts: ProcessFacts) -> None:
     """SIGTERM, and SIGCONT so that a stopped process can act on it; on Windows the process simply ends."""
-    _send(facts, signal.SIGTERM)
+    send_signal(facts, signal.SIGTERM)
     if os.name == "posix":
-        _send(facts, signal.SIGCONT)
+        send_signal(facts, signal.SIGCONT)
 
 
-def _send(facts: ProcessFacts, number: signal.Signals) -> None:
-    """Signals this very process; when it has gone or may not be signalled, nothing happens."""
+def send_signal(facts: ProcessFacts, number: signal.Signals) -> None:
+    """Signals this very process; when it has gone, its pid was reused or it may not be signalled, nothing happens."""
     with contextlib.suppress(OSError, psutil.Error):
-        if not hasattr(signal, "pidfd_send_signal"):
+        descriptor = _pin(facts.pid)
+        if descriptor is None:
             if still(facts):
                 psutil.Process(facts.pid).send_signal(number)
             return
-        # The descriptor pins the process: when it is the right one after opening, no reuse of the pid can come between.
-        descriptor = os.pidfd_open(facts.pid)
         try:
+            # When the pinned process is the right one, no reuse of the pid can come between this look and the signal.
             if still(facts):
                 signal.pidfd_send_signal(descriptor, number)
         finally:
             os.close(descriptor)
+
+
+def _pin(pid: int) -> int | None:
+    """A pidfd of the process; ``None`` where the system has none, or a container's filter forbids the call.
+
+    Raises:
+        ProcessLookupError: when there is no such process.
+    """
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except OSError:
+        return None

@@ -18,8 +18,8 @@ from launcher.process.identity import Verdict, judge
 from launcher.process.runfile import RunRecord
 from tests.process.spawn import SLEEPER, Nursery, wait_until
 
-PROJECT = "/home/mia/project"
-DATA = "/home/mia/.local/share/tts"
+PROJECT = "/srv/mia/project"
+DATA = "/srv/mia/data"
 RECORD = RunRecord("default", "default:00000000.aa", 50, 1000.25, children={"page": (51, 1001.5)})
 PAGE = ProcessFacts(
     pid=77,
@@ -70,7 +70,7 @@ def test_a_page_or_engine_from_our_folder_is_ours(command: Sequence[str]) -> Non
 
 def test_a_script_in_our_folder_is_ours_wherever_it_was_started_from() -> None:
     assert verdict_of(running("python", f"{PROJECT}/webui/webui.py", cwd="/")).ours
-    assert verdict_of(running("python", "../project/webui.py", cwd="/home/mia/x")).ours
+    assert verdict_of(running("python", "../project/webui.py", cwd="/srv/mia/x")).ours
     assert verdict_of(running("python", f"{PROJECT}/webui.py", cwd=None)).ours
 
 
@@ -96,7 +96,7 @@ def test_a_command_line_that_merely_speaks_of_us_is_foreign(command: Sequence[st
     assert not verdict_of(running(*command)).ours
 
 
-@pytest.mark.parametrize("cwd", ["/home/mia/other", "/home/mia", f"{PROJECT}-2", f"{PROJECT}/..", None, "/"])
+@pytest.mark.parametrize("cwd", ["/srv/mia/other", "/srv/mia", f"{PROJECT}-2", f"{PROJECT}/..", None, "/"])
 def test_a_page_of_another_folder_is_foreign(cwd: str | None) -> None:
     assert not verdict_of(running("python", "webui.py", cwd=cwd)).ours
     assert not verdict_of(running("python", "-m", "webui.engine.worker", cwd=cwd)).ours

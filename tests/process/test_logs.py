@@ -219,6 +219,13 @@ def test_the_last_lines_are_read_across_files(tmp_path: Path) -> None:
     assert read_lines(tmp_path / "none") == []
 
 
+def test_a_file_seen_under_two_names_is_read_once(tmp_path: Path) -> None:
+    # What a reader meets when the writer rotates between two of its looks.
+    LogWriter(tmp_path).write("page", "INFO", "once")
+    (tmp_path / f"{LOG_NAME}.1").hardlink_to(tmp_path / LOG_NAME)
+    assert bodies(tmp_path) == ["once"]
+
+
 def test_lines_longer_than_a_block_are_read_backwards(tmp_path: Path) -> None:
     lines = [f"2026-11-21T10:00:00.000+00:00 INFO page {letter * 150_000}" for letter in "abc"]
     (tmp_path / LOG_NAME).write_text("\n".join(lines) + "\nhalf a li")

@@ -152,24 +152,16 @@ def test_one_of_many_gets_the_lock(run_file: RunFile) -> None:
 
 
 def test_looking_at_the_state_never_costs_anyone_the_lock(run_file: RunFile) -> None:
-    run_file.lock_path.touch()
-    done = threading.Event()
-
-    def look() -> None:
-        while not done.is_set():
-            run_file.state()
-
-    lookers = [threading.Thread(target=look) for _ in range(3)]
-    for looker in lookers:
-        looker.start()
-    try:
-        for _ in range(200):
-            with run_file.lock():
-                pass
-    finally:
-        done.set()
-        for looker in lookers:
-            looker.join()
+    fcntl = pytest.importorskip("fcntl")
+    with run_file.lock_path.open("w") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        # Another look sees no holder, and whoever wants the lock waits until the look is over.
+        assert run_file.state() == "absent"
+        looked = threading.Timer(0.1, fcntl.flock, [looking, fcntl.LOCK_UN])
+        looked.start()
+        with run_file.lock():
+            assert run_file.state() == "running"
+        looked.join()
 
 
 @pytest.mark.parametrize(

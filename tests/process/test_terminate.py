@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -12,12 +11,11 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from launcher.process.facts import ProcessFacts, observe, still
 from launcher.process.ports import port_free, port_holder
-from launcher.process.terminate import terminate_tree, wait_port_free
+from launcher.process.terminate import send_signal, terminate_tree, wait_port_free
 from tests.process.spawn import DEAF, FAMILY, SLEEPER, Nursery, wait_until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
@@ -142,7 +140,36 @@ def test_a_reused_pid_is_not_signalled(nursery: Nursery, tmp_path: Path) -> None
     teardown = terminate_tree(gone, grace_s=5)
     assert teardown.stopped == (gone,)
     assert not teardown.forced
+    send_signal(gone, signal.SIGKILL)
     assert still(bystander)
+    send_signal(bystander, signal.SIGKILL)
+    wait_until(lambda: not still(bystander), "the very process was not signalled")
+
+
+def test_what_a_dying_child_starts_is_ended_too(nursery: Nursery, tmp_path: Path) -> None:
+    (tmp_path / "child.py").write_text(
+        "import signal, subprocess, sys, time\n"
+        "def again(*_):\n"
+        "    late = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "    open('late', 'w').write(str(late.pid))\n"
+        "signal.signal(signal.SIGTERM, again)\n"
+        "print('ready', flush=True)\n"
+        "while True: time.sleep(600)\n"
+    )
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, 'child.py'], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    root, _ = nursery.run(code, tmp_path)
+    teardown = terminate_tree(root, grace_s=2.0)
+    late = int((tmp_path / "late").read_text())
+    nursery.note(late)
+    assert late in {facts.pid for facts in teardown.stopped}
+    found = observe(late)
+    assert found is None or found.status == "zombie"
 
 
 def test_this_process_survives_its_own_name() -> None:
@@ -251,6 +278,4 @@ def test_a_tree_that_keeps_growing_is_ended(nursery: Nursery, tmp_path: Path) ->
         nursery.note(pid)
     assert not teardown.survivors
     assert children
-    for pid in children:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert all(found is None or found.status == "zombie" for found in map(observe, children))
