@@ -80,6 +80,19 @@ class Guard:
             return  # nothing here speaks WebSocket
         scope = {**scope, "headers": list(_without_forwarded(scope["headers"]))}
         secured = _secured(send)
+        names = {name for name, _ in scope["headers"]}
+        if {b"content-length", b"transfer-encoding"} <= names:
+            # RFC 9112, section 6.1: how such a request is smuggled past a proxy that reads the other of the two.
+            answer = error_answer(
+                HTTPConnection(scope),
+                400,
+                "The request has both a Content-Length and a Transfer-Encoding.",
+                fix="Send one of them.",
+                code="ambiguous_length",
+                headers={"Connection": "close"},
+            )
+            await answer(scope, receive, secured)
+            return
         if self._declares_too_much(scope):
             await self._refuse_body(scope, receive, secured)
             return
