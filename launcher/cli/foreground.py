@@ -78,6 +78,7 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
             supervisor.run()
         finally:
             logs.close()
+            remove_dead_sockets(paths.runtime_dir)
         narration.stopped()
 
 
@@ -169,7 +170,7 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
     call = supervisor.loop.call_from_thread
     try:
         end_leftovers(ground.claim, ground.tell)
-        remove_dead_sockets(paths.runtime_dir, keep=("control.sock",))
+        remove_dead_sockets(paths.runtime_dir, keep=Path(addresses.control.partition(":")[2]).name)
         warnings = prepare(config)
         _empty(paths.temp_dir)
         specs = child_specs(config, addresses, os.environ)

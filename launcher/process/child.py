@@ -76,6 +76,7 @@ class Child:
         self._logs = logs
         self._on_exit = on_exit
         self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._level, self._in_traceback = "info", False
         settings = dict(spec.settings)
         if spec.takes_listener:
             settings["listen_fd"] = descriptor
@@ -153,29 +154,30 @@ class Child:
     def _read_lines(self) -> None:
         output = self._process.stdout
         assert output is not None
-        level, rest = "info", b""
+        rest = b""
         while data := _read_some(output):
             *lines, rest = (rest + data).split(b"\n")
             if len(rest) > MAX_LINE_BYTES:
                 lines, rest = [*lines, rest[:MAX_LINE_BYTES]], b""
             for line in lines:
-                level = self._keep(line, level)
+                self._keep(line)
         if rest:
-            self._keep(rest, level)
+            self._keep(rest)
         output.close()
 
-    def _keep(self, line: bytes, level: str) -> str:
-        """Logs one line; returns its level, which the lines of a traceback inherit."""
+    def _keep(self, line: bytes) -> None:
+        """Logs one line, a traceback's and what is indented with the level of what it belongs to."""
         text = line[:MAX_LINE_BYTES].decode("utf-8", errors="replace").rstrip()
         if not text:
-            return level
+            return
         if text.startswith("Traceback "):
-            level = "error"
+            self._level, self._in_traceback = "error", True
         elif not text[0].isspace():
-            level = _LEVELS.get(text.split(maxsplit=1)[0].rstrip(":"), "info")
+            if not self._in_traceback:
+                self._level = _LEVELS.get(text.split(maxsplit=1)[0].rstrip(":"), "info")
+            self._in_traceback = False  # this line names the exception and ends it
         self._last_lines.append(text)
-        self._logs.write(self.component, level, text)
-        return level
+        self._logs.write(self.component, self._level, text)
 
 
 def _read_some(output: IO[bytes]) -> bytes:

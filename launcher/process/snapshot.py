@@ -14,7 +14,9 @@ from launcher.progress import Progress
 
 COMPONENTS = ("page", "engine")
 STAGES = ("listen", "page", "weights", "engine")
-#: An engine's words for getting its weights into the cache; every other word is about the engine itself.
+#: An engine's words for what it does before it looks for its weights, and for getting them into the cache; every
+#: other word comes after that.
+EARLY_STAGES = frozenset({"start", "import"})
 WEIGHT_STAGES = frozenset({"fetch", "download", "verify", "assemble", "split", "weights"})
 
 
@@ -129,21 +131,19 @@ class Status:
             return
         for name in ("weights", "engine"):
             self.stage(name, "waiting")
-        self.stage("weights", "running")
+        self.stage("engine", "running")
 
     def progress(self, component: str, progress: Progress) -> None:
         """Notes how far a child is, and which stage that belongs to."""
         self.components[component].progress = progress
-        stage = "page"
-        if component == "engine":
-            stage = "weights" if progress.stage in WEIGHT_STAGES else "engine"
-            # An engine imports before it touches its weights; what is in the cache needs no stage of its own.
-            if stage == "engine" and self.stages["weights"].state == "running":
-                self.stage("weights", "done")
-            elif stage == "weights":
-                self.stage("engine", "waiting")
-            self.stage(stage, "running")
-        self.stages[stage].progress = progress
+        if component == "engine" and progress.stage in WEIGHT_STAGES:
+            self.stage("weights", "running")
+            self.stages["weights"].progress = progress
+            self.stages["engine"].progress = None
+            return
+        if component == "engine" and progress.stage not in EARLY_STAGES:
+            self.stage("weights", "done")
+        self.stages[component].progress = progress
 
     def finish(self, component: str, state: str) -> None:
         """Ends the stages of a child: ``done`` or ``failed``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +86,9 @@ def end_leftovers(claim: Claim, tell: Tell) -> int:
     return ended
 
 
-def remove_dead_sockets(runtime_dir: Path, keep: Sequence[str]) -> None:
-    """Removes the sockets that a crashed run left; ``keep`` names those of this run."""
+def remove_dead_sockets(runtime_dir: Path, keep: str = "") -> None:
+    """Removes the sockets that processes left which have ended; ``keep`` names one that is in use."""
     for path in runtime_dir.glob("*.sock"):
-        if path.name not in keep:
+        if path.name != keep:
             with contextlib.suppress(OSError):
                 path.unlink()
