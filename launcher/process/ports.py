@@ -166,6 +166,8 @@ def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _user_name(uid: int) -> str:
+    if sys.platform == "win32":
+        return ""
     import pwd
 
     try:

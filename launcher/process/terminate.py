@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -130,39 +131,40 @@ class _Tree:
             pause_s = min(pause_s * 1.5, 0.1)
 
 
-_KILL = signal.SIGTERM if os.name == "nt" else signal.SIGKILL
+if sys.platform == "win32":
+    _KILL = signal.SIGTERM
+else:
+    _KILL = signal.SIGKILL
 
 
 def _end(facts: ProcessFacts) -> None:
     """SIGTERM, and SIGCONT so that a stopped process can act on it; on Windows the process simply ends."""
     send_signal(facts, signal.SIGTERM)
-    if os.name == "posix":
+    if sys.platform != "win32":
         send_signal(facts, signal.SIGCONT)
 
 
 def send_signal(facts: ProcessFacts, number: signal.Signals) -> None:
     """Signals this very process; when it has gone, its pid was reused or it may not be signalled, nothing happens."""
     with contextlib.suppress(OSError, psutil.Error):
-        descriptor = _pin(facts.pid)
-        if descriptor is None:
-            if still(facts):
-                psutil.Process(facts.pid).send_signal(number)
-            return
-        try:
-            # When the pinned process is the right one, no reuse of the pid can come between this look and the signal.
-            if still(facts):
-                signal.pidfd_send_signal(descriptor, number)
-        finally:
-            os.close(descriptor)
+        if sys.platform == "linux" and (descriptor := _pin(facts.pid)) is not None:
+            try:
+                # When the pinned process is the right one, no reuse of the pid can come between look and signal.
+                if still(facts):
+                    signal.pidfd_send_signal(descriptor, number)
+            finally:
+                os.close(descriptor)
+        elif still(facts):
+            psutil.Process(facts.pid).send_signal(number)
 
 
 def _pin(pid: int) -> int | None:
-    """A pidfd of the process; ``None`` where the system has none, or a container's filter forbids the call.
+    """A pidfd of the process; ``None`` where this build or system has none, or a filter forbids the call.
 
     Raises:
         ProcessLookupError: when there is no such process.
     """
-    if not hasattr(os, "pidfd_open"):
+    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
         return None
     try:
         return os.pidfd_open(pid)
