@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 
 from launcher.progress import Progress
 from tests.browser.visitor import Visitor
-from tests.ui.stand_in import INFO, StandIn, serving
+from tests.ui.stand_in import INFO, StandIn, build, serving
 from webui.emotion import EMOTIONS
 from webui.engine.base import Voice
 
@@ -241,3 +242,30 @@ def test_still_motion_for_those_who_asked(visit: Visit, service: StandIn) -> Non
     visitor = visit(reduced_motion="reduce")
     moving = visitor.evaluate("() => document.getAnimations().length")
     assert moving == 0
+
+
+def test_a_reverse_proxys_prefix_is_respected(visit: Visit) -> None:
+    service = StandIn()
+    page = build(service, root_path="/voices")
+
+    outside = set()
+
+    async def proxy(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and not scope["path"].startswith("/voices/"):
+            outside.add(scope["path"])
+            await Response(status_code=204)(scope, receive, send)
+            return
+        if scope["type"] == "http":
+            path = scope["path"].removeprefix("/voices")
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await page(scope, receive, send)
+
+    with serving(proxy) as address:
+        visitor = visit(address=address + "/voices")
+        visitor.wait_for_voices()
+        visitor.write("Behind a proxy.")
+        visitor.generate()
+        visitor.wait_for_state("done")
+        assert visitor.console_errors == []
+    assert service.finished == 1
+    assert outside <= {"/favicon.ico"}, "a browser asks for that one by itself"

@@ -33,7 +33,7 @@ class Visitor:
 
     def _on_console(self, message: Any) -> None:
         if message.type in {"error", "warning"}:
-            self.console_errors.append(message.text)
+            self.console_errors.append(f"{message.text} ({message.location.get('url', '')})")
 
     def _on_request(self, request: Any) -> None:
         target = urlsplit(request.url)
