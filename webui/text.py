@@ -169,8 +169,7 @@ def split_language(text: str, language: str = "auto") -> list[Run]:
     sentences = _sentences(text)
     languages = [_sentence_language(sentence, language) for sentence in sentences]
     for sentence, own in zip(sentences, _inherit(languages, language), strict=True):
-        for run in _sentence_runs(sentence, own):
-            runs.append(run)
+        runs += _sentence_runs(sentence, own)
     return _merge(runs)
 
 
