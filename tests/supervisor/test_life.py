@@ -1,0 +1,178 @@
+"""Starting, showing, restarting and stopping an instance, through the real command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+
+from tests.supervisor.runner import Instance, alive, wait_for
+
+
+def test_start_says_what_happens_and_stop_leaves_nothing(instance: Instance) -> None:
+    process = instance.start()
+    snapshot = instance.wait_state("ready")
+    assert instance.get("/").json["served_by"] == "page"
+    stopped = instance.answer("stop")
+    assert stopped["state"] == "stopped"
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    events = [json.loads(line) for line in out.splitlines()]
+    names = [event["event"] for event in events]
+    assert names[0] == "listening"
+    assert names[-1] == "stopped"
+    assert "ready" in names
+    pids = [snapshot["pid"], *(each["pid"] for each in snapshot["components"].values())]
+    assert set(pids) <= set(stopped["pids"])
+    assert not any(alive(pid) for pid in pids)
+    with socket.create_server(("127.0.0.1", instance.port)):
+        pass
+    root = instance.folder / "data" / "instances" / "default"
+    assert not (root / "run.json").exists()
+    assert not list((root / "run").glob("*.sock"))
+
+
+def test_a_person_reads_the_address_first_and_the_stages_after_it(instance: Instance) -> None:
+    process = instance.start(json_events=False)
+    instance.wait_state("ready")
+    instance.answer("stop")
+    out, err = process.communicate(timeout=30)
+    assert out == f"http://127.0.0.1:{instance.port}\n"
+    assert "page ready" in err
+    assert "engine ready" in err
+    assert "Ready: " in err
+
+
+def test_status_has_every_part_of_the_snapshot(instance: Instance) -> None:
+    instance.start_ready()
+    done = instance.run("status")
+    assert done.returncode == 0
+    snapshot = json.loads(done.stdout)
+    assert set(snapshot) == {
+        *("instance", "version", "pid", "url", "host", "port", "started_at", "uptime_s", "state", "stages"),
+        *("components", "warnings"),
+    }
+    assert [stage["name"] for stage in snapshot["stages"]] == ["listen", "page", "weights", "engine"]
+    assert all(stage["state"] == "done" for stage in snapshot["stages"])
+    for component in snapshot["components"].values():
+        assert set(component) == {"state", "pid", "restarts", "since", "progress", "info", "error"}
+    assert snapshot["components"]["engine"]["info"] == {"name": "kokoro"}
+
+
+def test_status_of_nothing_is_exit_code_4(instance: Instance) -> None:
+    done = instance.run("status")
+    assert done.returncode == 4
+    assert json.loads(done.stdout) == {"instance": "default", "state": "stopped"}
+    assert instance.run("stop").returncode == 4
+    assert instance.run("restart", "page").returncode == 4
+
+
+def test_a_second_start_shows_the_first(instance: Instance) -> None:
+    instance.start_ready()
+    second = instance.run("start")
+    assert second.returncode == 0
+    shown = json.loads(second.stdout)
+    assert (shown["already_running"], shown["port"]) == (True, instance.port)
+    assert instance.status()["state"] == "ready"
+
+
+def test_replace_ends_the_first(instance: Instance) -> None:
+    first = instance.start_ready()
+    old = instance.status()
+    instance.start("--replace")
+    assert first.wait(timeout=30) == 0
+    new = wait_for(lambda: (now := instance.status())["state"] == "ready" and now, "the new instance")
+    assert new["pid"] != old["pid"]
+    assert not alive(old["components"]["page"]["pid"])
+
+
+def test_restart_of_a_component_leaves_the_other_alone(instance: Instance) -> None:
+    instance.start_ready()
+    before = instance.status()["components"]
+    for component, other in (("page", "engine"), ("engine", "page")):
+        answer = instance.answer("restart", component)
+        assert answer["ready"] is True
+        after = instance.status()["components"]
+        assert after[component]["pid"] != before[component]["pid"]
+        assert after[other]["pid"] == before[other]["pid"]
+        assert after[component]["restarts"] == 1
+        before = after
+    instance.answer("restart")
+    after = instance.status()["components"]
+    assert all(after[name]["pid"] != before[name]["pid"] for name in ("page", "engine"))
+
+
+def test_detach_returns_when_it_runs(instance: Instance) -> None:
+    done = instance.run("start", "--detach")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["port"] == instance.port
+    assert instance.get("/healthz").status == 200
+    assert os.getsid(shown["pid"]) == shown["pid"]
+    os.kill(shown["pid"], signal.SIGHUP)
+    instance.wait_state("ready")
+    assert instance.run("stop").returncode == 0
+
+
+def test_detach_reports_the_failure_of_the_background(instance: Instance) -> None:
+    with socket.create_server(("127.0.0.1", instance.port)):
+        done = instance.run("start", "--detach")
+    assert done.returncode == 3
+    assert f"Port {instance.port}" in json.loads(done.stdout)["error"]["message"]
+
+
+def test_ctrl_c_ends_gently(instance: Instance) -> None:
+    process = instance.start_ready()
+    children = [each["pid"] for each in instance.status()["components"].values()]
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=30) == 0
+    assert not any(alive(pid) for pid in children)
+    assert "page ended with exit code 0" in instance.log()
+
+
+def test_a_closed_terminal_ends_it(instance: Instance) -> None:
+    process = instance.start_ready()
+    os.kill(process.pid, signal.SIGHUP)
+    assert process.wait(timeout=30) == 0
+
+
+def test_a_second_ctrl_c_does_not_wait(instance: Instance) -> None:
+    instance.environment["LAUNCHER_STOP_GRACE_S"] = "600"
+    instance.order("engine", mode="stubborn")
+    process = instance.start_ready()
+    engine = instance.status()["components"]["engine"]["pid"]
+    os.kill(process.pid, signal.SIGINT)
+    wait_for(lambda: instance.status()["state"] == "stopping", "the stop")
+    assert alive(engine)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(timeout=30) == 0
+    assert not alive(engine)
+
+
+def test_who_ignores_sigterm_is_killed(instance: Instance) -> None:
+    instance.order("engine", mode="stubborn")
+    instance.order("page", mode="stubborn")
+    process = instance.start_ready()
+    pids = [each["pid"] for each in instance.status()["components"].values()]
+    assert instance.answer("stop", "--grace", "0.3")["state"] == "stopped"
+    assert process.wait(timeout=30) == 0
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_what_a_child_started_goes_with_it(instance: Instance) -> None:
+    instance.order("engine", mode="parent")
+    instance.start_ready()
+    line = next(line for line in instance.log().splitlines() if "sleeper" in line)
+    sleeper = int(line.rsplit(maxsplit=1)[1])
+    assert alive(sleeper)
+    os.kill(instance.status()["components"]["engine"]["pid"], signal.SIGKILL)
+    wait_for(lambda: not alive(sleeper), "the end of the sleeper")
+
+
+def test_logs_are_shown_by_component(instance: Instance) -> None:
+    instance.start_ready()
+    instance.answer("stop")
+    lines = [json.loads(line)["line"] for line in instance.run("logs", "--component", "engine").stdout.splitlines()]
+    assert any("engine mode=ok" in line for line in lines)
+    assert not any("page mode=ok" in line for line in lines)
