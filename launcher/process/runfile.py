@@ -291,7 +291,7 @@ class RunFile:
         who = f"pid {pid}" if pid else "another process"
         return AlreadyRunningError(
             f"The instance is held by {who} already (lock {self.lock_path}).",
-            fix="Use the running one, stop it with `launcher stop`, or choose another name with --instance.",
+            fix="Use the running one, stop it with `tts-launcher stop`, or choose another name with --instance.",
             pid=pid,
             created_at=created_at,
         )
