@@ -84,8 +84,10 @@ class ControlServer:
         """Deals with one message of a connection."""
         command = message.get("command")
         if command is None:
+            if message.get("event") == "hello":
+                peer.child_pid = message.get("pid")
             if isinstance(message.get("event"), str):
-                self._on_event(message)
+                self._on_event({"pid": peer.child_pid, **message})
             return
         if command == "subscribe":
             peer.subscribed = True
@@ -146,6 +148,8 @@ class _Peer:
         self._received = bytearray()
         self._outgoing = bytearray()
         self.subscribed = False
+        #: Who speaks here, by its own hello: what a child of an earlier start still says can be told apart.
+        self.child_pid: Any = None
         loop.watch(sock, READ, self._on_readable)
 
     def send(self, message: dict[str, Any]) -> None:

@@ -18,8 +18,8 @@ from launcher.process.runfile import RunFile, RunRecord
 
 #: A supervisor that lives answers within milliseconds; one that is swapped out may need longer.
 ANSWER_TIMEOUT_S = 5.0
-#: A supervisor writes its record a moment after it took the lock.
-_RECORD_TIMEOUT_S = 3.0
+#: A supervisor writes its record a moment after it took the lock, later only when leftovers hold its port.
+_RECORD_TIMEOUT_S = 20.0
 #: What a supervisor needs besides its children's grace: it collects them and clears away.
 _CLEARING_S = 3.0
 

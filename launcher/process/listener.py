@@ -11,6 +11,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 
+from launcher.errors import PortError
 from launcher.process.connection import Answer, Connection
 from launcher.process.exchange import Request
 from launcher.process.loop import READ, Loop, Timer
@@ -29,7 +30,7 @@ class Listener:
         sock: bound and listening.
         loop: where it waits.
         answer, needs_body: as `Connection` takes them.
-        rebind: makes a new listening socket for the same address, where ``sock`` cannot be shared with a child
+        rebind: makes a new listening socket for the same address, or raises `PortError`, where ``sock`` cannot be shared with a child
             (Windows); ``None`` where it can.
     """
 
@@ -55,7 +56,7 @@ class Listener:
     @property
     def accepting(self) -> bool:
         """Whether the supervisor answers on the port."""
-        return self._accepting
+        return self._accepting and self._sock is not None
 
     @property
     def descriptor(self) -> int | None:
@@ -64,14 +65,8 @@ class Listener:
 
     def accept(self) -> None:
         """Starts answering; harmless when it does already."""
-        if self._sock is None and self._rebind is not None:
-            try:
-                self._sock = self._rebind()
-            except OSError:  # the page that is going still holds it
-                self._loop.call_later(_EXHAUSTED_PAUSE_S, self.accept)
-                return
-            self._sock.setblocking(False)
         self._accepting = True
+        self._take_port()
         self._watch()
 
     def hand_over(self) -> None:
@@ -97,6 +92,18 @@ class Listener:
         if self._sock is not None:
             self._sock.close()
             self._sock = None
+
+    def _take_port(self) -> None:
+        """Binds the port again where it was freed, as soon as the page that is going lets go of it."""
+        if self._sock is not None or self._rebind is None or not self._accepting:
+            return
+        try:
+            self._sock = self._rebind()
+        except PortError:
+            self._loop.call_later(_EXHAUSTED_PAUSE_S, self._take_port)
+            return
+        self._sock.setblocking(False)
+        self._watch()
 
     def _watch(self) -> None:
         if self._accepting and self._sock is not None and len(self._connections) < MAX_CONNECTIONS:

@@ -17,8 +17,8 @@ from launcher.process.bind import PortInUseError, bind_port
 from launcher.process.runfile import RunRecord
 
 Tell = Callable[[str], None]
-#: Seconds that a leftover gets to end: it has no supervisor that waits for it.
-LEFTOVER_GRACE_S = 5.0
+#: Seconds that a leftover gets to end: nobody uses it any more, and somebody waits for the port.
+LEFTOVER_GRACE_S = 2.0
 
 
 @dataclass(frozen=True)

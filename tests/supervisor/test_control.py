@@ -1,0 +1,147 @@
+"""The control socket: commands, events, subscribers, and who is dropped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.channel import Channel, ChannelError, bind_socket
+from launcher.process.control import MAX_BACKLOG_BYTES, ControlServer, RefusedError
+from launcher.process.loop import Loop
+from tests.supervisor.runner import wait_for
+
+
+class Server:
+    """A control server in a thread."""
+
+    def __init__(self, address: str, token: str = "") -> None:
+        self.loop = Loop()
+        sock, self.address = bind_socket(address)
+        self.events: list[dict[str, Any]] = []
+        self.value: Any = 0
+        self.server = ControlServer(
+            sock,
+            self.loop,
+            token=token,
+            commands={"echo": lambda message: {"said": message["word"]}, "refuse": self._refuse},
+            on_event=self.events.append,
+            snapshot=lambda: {"value": self.value},
+        )
+        self.thread = threading.Thread(target=self.loop.run)
+        self.thread.start()
+
+    def set(self, value: Any) -> None:
+        def change() -> None:
+            self.value = value
+            self.server.publish()
+
+        self.loop.call_from_thread(change)
+
+    def close(self) -> None:
+        self.loop.call_from_thread(self.server.close)
+        self.loop.call_from_thread(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+    @staticmethod
+    def _refuse(message: dict[str, Any]) -> dict[str, Any]:
+        raise RefusedError("Not today.")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(f"unix:{tmp_path}/control.sock")
+    yield made
+    made.close()
+
+
+def test_commands_are_answered_in_order(server: Server) -> None:
+    channel = Channel.connect(server.address)
+    assert channel.call("echo", word="你好") == {"said": "你好"}
+    with pytest.raises(ChannelError, match="Not today"):
+        channel.call("refuse")
+    with pytest.raises(ChannelError, match="not known"):
+        channel.call("shutdown -h")
+    assert channel.call("echo", word="again") == {"said": "again"}
+    channel.close()
+
+
+def test_events_carry_the_pid_of_their_hello(server: Server) -> None:
+    channel = Channel.connect(server.address)
+    channel.send({"event": "hello", "component": "page", "pid": 77})
+    channel.send({"event": "ready", "component": "page"})
+    wait_for(lambda: len(server.events) == 2, "both events")
+    assert [event["pid"] for event in server.events] == [77, 77]
+    channel.close()
+
+
+def test_subscribers_get_changes_and_never_too_many(server: Server) -> None:
+    channel = Channel.connect(server.address, timeout_s=30)
+    assert channel.call("subscribe") == {"value": 0}
+    for number in range(1, 200):
+        server.set(number)
+    got = []
+    while not got or got[-1] != 199:
+        message = channel.receive()
+        assert message is not None
+        got.append(message["snapshot"]["value"])
+    assert len(got) < 20
+    assert got == sorted(got)
+    channel.close()
+
+
+def test_a_subscriber_that_does_not_read_is_dropped_and_others_are_served(server: Server) -> None:
+    deaf = socket.socket(socket.AF_UNIX)
+    deaf.connect(server.address.removeprefix("unix:"))
+    deaf.sendall(b'{"command":"subscribe"}\n' * 8)
+    server.value = "x" * MAX_BACKLOG_BYTES
+    deaf.sendall(b'{"command":"subscribe"}\n' * 8)
+    channel = Channel.connect(server.address)
+    assert channel.call("echo", word="still here") == {"said": "still here"}
+    server.value = 0
+    channel.close()
+    deaf.settimeout(30)
+    with pytest.raises((ConnectionResetError, StopIteration)):
+        while deaf.recv(1 << 20):
+            pass
+        raise StopIteration  # closed in order, which is as good
+    deaf.close()
+
+
+@pytest.mark.parametrize("line", [b"no json\n", b"[1]\n", b'"text"\n', b"\xff\xfe\n", b"x" * (1024 * 1024 + 100)])
+def test_nonsense_ends_its_own_connection_only(server: Server, line: bytes) -> None:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(server.address.removeprefix("unix:"))
+    sock.settimeout(30)
+    try:
+        sock.sendall(line)
+        assert sock.recv(1) == b""
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    sock.close()
+    channel = Channel.connect(server.address)
+    assert channel.call("echo", word="fine") == {"said": "fine"}
+    channel.close()
+
+
+def test_a_network_address_needs_the_token() -> None:
+    server = Server("tcp:127.0.0.1:0", token="secret")
+    try:
+        channel = Channel.connect(server.address, token="secret")
+        assert channel.call("echo", word="in") == {"said": "in"}
+        channel.close()
+        for first in ({"token": "wrong"}, {"command": "echo", "word": "x"}, {"token": 5}):
+            port = int(server.address.rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
+                sock.sendall(json.dumps(first).encode() + b"\n" + b'{"command":"echo","word":"x"}\n')
+                with contextlib.suppress(ConnectionResetError):
+                    assert sock.recv(100) == b""
+    finally:
+        server.close()
