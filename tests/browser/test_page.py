@@ -195,12 +195,30 @@ def test_the_banner_shows_stages_and_nothing_jumps(visit: Visit, service: StandI
     service.engine_state, service.progress = "ready", None
     visitor.wait_for_voices()
     places.append(visitor.evaluate(top))
-    assert "Sine is ready" in visitor.page.inner_text(".tts-banner")
+    assert "Ready: Sine" in visitor.page.inner_text(".tts-banner")
     assert "IndexTTS adds" in visitor.page.inner_text("#tts-engine-note")
     service.engine_state = "restarting"
     visitor.wait("() => document.querySelector('.tts-banner').dataset.state === 'restarting'")
     places.append(visitor.evaluate(top))
     assert len(set(places)) == 1
+
+
+def test_an_older_snapshot_does_not_replace_a_newer_one(visit: Visit, service: StandIn) -> None:
+    service.uptime_s = 20.0
+    visitor = visit()
+    visitor.wait_for_voices()
+    visitor.evaluate(
+        """() => {
+          const banner = document.querySelector('.tts-banner');
+          window.seen = [];
+          new MutationObserver(() => window.seen.push(banner.dataset.state)).observe(banner, { attributes: true });
+        }"""
+    )
+    service.engine_state, service.uptime_s = "stopped", 10.0
+    visitor.page.wait_for_timeout(500)  # the stand-in's stream sends what changed every 0.05 s
+    service.engine_state, service.uptime_s = "restarting", 30.0
+    visitor.wait("() => document.querySelector('.tts-banner').dataset.state === 'restarting'")
+    assert set(visitor.evaluate("() => window.seen")) == {"restarting"}
 
 
 def test_a_page_whose_server_is_gone_says_so_and_recovers(visit: Visit, built: Any, service: StandIn) -> None:

@@ -76,6 +76,7 @@ class StandIn:
     requests: list[SpeechRequest] = field(default_factory=list)
     cancelled: int = 0
     finished: int = 0
+    uptime_s: float = 1.0
 
     def snapshot(self) -> dict[str, Any]:
         """As `docs/architecture.md` describes it."""
@@ -90,7 +91,14 @@ class StandIn:
         }
         page = {**part, "state": "ready", "progress": None, "error": None, "info": {}}
         state = "ready" if self.engine_state == "ready" else "starting"
-        return {"instance": "test", "version": "0", "state": state, "components": {"page": page, "engine": part}}
+        return {
+            "instance": "test",
+            "version": "0",
+            "state": state,
+            "pid": 1,
+            "uptime_s": self.uptime_s,
+            "components": {"page": page, "engine": part},
+        }
 
     def reset(self) -> None:
         """Back to a service that is ready and has seen nothing."""

@@ -70,7 +70,7 @@ export class EngineWatch {
     for (;;) {
       // A browser gives an EventSource up when the answer is not a stream, as while the page's server restarts.
       if (this.#stream.readyState === EventSource.CLOSED && !document.hidden) this.#connect();
-      if (this.#stream.readyState !== EventSource.OPEN || !this.snapshot) await this.#ask();
+      if (this.#stream.readyState !== EventSource.OPEN || !this.ready) await this.#ask();
       if (this.ready) await this.#learn();
       await pause(POLL_S);
     }
@@ -92,6 +92,9 @@ export class EngineWatch {
 
   #take(snapshot) {
     const before = this.engine?.state;
+    // The stream and an answer to polling may overtake each other: what is older than what is shown is nothing new.
+    const older = snapshot.pid === this.snapshot?.pid && snapshot.uptime_s < this.snapshot?.uptime_s;
+    if (older && !this.offline) return;
     this.snapshot = snapshot;
     this.#misses = 0;
     this.offline = false;

@@ -5,11 +5,11 @@ import { has, onLanguage, pick, t } from "./texts.js";
 
 /** Shows what `engine` (an EngineWatch) is doing. */
 export function buildBanner(place, engine) {
-  const words = el("span", { class: "tts-banner-words" });
+  const words = el("span", { class: "tts-banner-words", role: "status" });
   const detail = el("span", { class: "tts-banner-detail" });
   const bar = el("div", { class: "tts-banner-bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 }, el("i"));
   const fix = el("p", { class: "tts-banner-fix", hidden: true });
-  const banner = el("section", { class: "tts-banner", role: "status", "aria-live": "polite", "data-state": "unknown" },
+  const banner = el("section", { class: "tts-banner", "data-state": "unknown" },
     el("div", { class: "tts-banner-line" }, el("span", { class: "tts-dot", "aria-hidden": "true" }), words, detail), fix, bar);
   place.append(banner);
 

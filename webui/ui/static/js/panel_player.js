@@ -28,10 +28,11 @@ export class Player {
   constructor(screen, buttons) {
     this.#buttons = buttons;
     this.#download.append(icon("M12 4v11", "M7.5 11 12 15.5 16.5 11", "M5 20h14"), this.#downloadWords);
-    screen.append(this.#title, this.#words, el("div", { class: "tts-wave-frame" }, this.#canvas, this.#spoken), this.#bar,
+    screen.append(this.#title);
+    this.message = new Message(screen);
+    screen.append(this.#words, el("div", { class: "tts-wave-frame" }, this.#canvas, this.#spoken), this.#bar,
       el("div", { class: "tts-result" }, this.#audio, this.#download));
     this.screen = screen;
-    this.message = new Message(screen);
     buttons.generate.setAttribute("aria-keyshortcuts", "Control+Enter Meta+Enter");
     buttons.stop.setAttribute("aria-keyshortcuts", "Escape");
     this.#canvas.addEventListener("click", (event) => this.#seek(event.offsetX / this.#canvas.clientWidth));
@@ -162,6 +163,8 @@ export class Player {
   #state(state, label = "generate") {
     this.screen.dataset.state = state;
     this.#label = [label, {}];
+    // While it works the words change with every sound: a screen reader would speak over the speech.
+    this.#words.setAttribute("aria-live", state === "working" ? "off" : "polite");
     this.#buttons.generate.disabled = this.busy;
     this.#buttons.stop.disabled = !this.busy;
     relabel(this.#buttons.generate, t(label));

@@ -47,7 +47,8 @@ export class TextPanel {
 
   #replace(text) {
     enter(this.#area, text);
-    this.#area.focus();
+    // On a phone the focus would bring up the keyboard, over what was just put there.
+    if (matchMedia("(hover: hover)").matches) this.#area.focus();
   }
 
   #translate(block, examples) {

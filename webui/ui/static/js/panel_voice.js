@@ -5,7 +5,7 @@ import { Message } from "./message.js";
 import { Slider } from "./slider.js";
 import { has, onLanguage, pick, t } from "./texts.js";
 
-const PLACEHOLDERS = 4; // as many cards as most engines have voices, so that little moves when they come
+const PLACEHOLDERS = 5; // as many cards as most engines have voices, so that little moves when they come
 
 /** options: voice, language, speed (to begin with), onChange({voice, language, speed}). */
 export class VoicePanel {

@@ -2,7 +2,8 @@
 // audio clock, behind a small buffer that grows when the engine was once too slow.
 
 const FIRST_BUFFER_S = 0.15;
-const REFILL_BUFFER_S = 0.6;
+const LARGEST_BUFFER_S = 5;
+const BUFFER_GROWTH = 4; // an engine slower than speech then pauses seldom and for long, not often and for short
 const LEAD_S = 0.05; // between deciding to play and the first sample
 
 export class Sound {
@@ -15,6 +16,7 @@ export class Sound {
   #scheduledS = 0; // speech that was scheduled
   #rateHz;
   #ended = false;
+  #refilling = false; // silent because the engine was late, until the buffer is full again
   underruns = 0;
 
   /** Call in the handler of a key or a click: browsers let sound begin only there. */
@@ -86,9 +88,13 @@ export class Sound {
     const now = this.#context.currentTime;
     const last = this.#spans.at(-1);
     const silent = !last || last.end <= now;
-    if (silent && last && this.#waiting.length && this.#bufferS === FIRST_BUFFER_S) this.#bufferS = REFILL_BUFFER_S;
+    if (silent && last && this.#waiting.length && !this.#refilling) {
+      this.#refilling = true;
+      this.underruns += 1;
+      this.#bufferS = Math.min(this.#bufferS * BUFFER_GROWTH, LARGEST_BUFFER_S);
+    }
     if (silent && !this.#ended && this.#waitingS < this.#bufferS) return;
-    if (silent && last && this.#waiting.length) this.underruns += 1;
+    this.#refilling = false;
     let start = silent ? now + LEAD_S : last.end;
     for (const buffer of this.#waiting) {
       const source = this.#context.createBufferSource();
