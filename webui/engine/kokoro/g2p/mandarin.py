@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,10 @@ class Mandarin:
             return
         # jieba's own logger writes to standard error whatever the program's logging says.
         logging.getLogger("jieba").setLevel(logging.CRITICAL)
-        import jieba
+        with warnings.catch_warnings():
+            # Its source has escapes that newer Pythons warn of when they compile it.
+            warnings.simplefilter("ignore")
+            import jieba
 
         jieba.setLogLevel(logging.CRITICAL)
         segmenter = jieba.Tokenizer()
@@ -88,6 +92,12 @@ def _readings(word: str, before: str, after: str) -> Word:
     syllables = READINGS.get(word) or lazy_pinyin(word, style=Style.TONE3, neutral_tone_with_five=True, errors=unread)
     if len(word) == 1:
         syllables = [_in_context(word, syllables[0], before, after)]
+    elif len(word) == 3 and word[1] == "得":
+        syllables = [syllables[0], "de5", syllables[2]]  # 跑得快
+    elif len(word) == 3 and word.endswith("不得"):
+        syllables = [*syllables[:-1], "de5"]  # 舍不得
+    elif word[-1] in "只隻" and _COUNTED.search(word[:-1]):
+        syllables = [*syllables[:-1], "zhi1"]
     matches = [(character, _SYLLABLE.fullmatch(syllable)) for character, syllable in zip(word, syllables, strict=False)]
     return [Reading(character, match[1], int(match[2] or 5)) for character, match in matches if match]
 

@@ -162,6 +162,7 @@ def _version(match: re.Match[str]) -> str:
     return f"{match['letter'].upper()} {said}" if match["letter"] else said
 
 
+_AFTER_OPERAND = frozenset("加减乘除等到比又")
 _SIGNS = {
     "+": "加",
     "-": "减",
@@ -199,7 +200,8 @@ def _year(match: re.Match[str]) -> str:
 
 def _bare_year(match: re.Match[str]) -> str:
     following = match.string[match.end() : match.end() + 2].lstrip()
-    return match[0] if _MEASURE.match(following) else digits(match[0])
+    counted = _MEASURE.match(following) or following[:1] in _AFTER_OPERAND
+    return match[0] if counted else digits(match[0])
 
 
 def _fraction(match: re.Match[str]) -> str:

@@ -37,6 +37,7 @@ class Reading:
 Word = list[Reading]
 
 _PARTICLES = frozenset("的了着过吗嘛呢吧啊呀哇啦呗喽么嗎麼們")
+_WEAK_SUFFIXES = frozenset("的了着吗呢吧么")
 _KIN_DOUBLED = frozenset("妈爸爷奶哥姐弟妹叔舅姑婶嫂公婆太娃宝星猩媽爺嬸寶")
 _VERBS_DOUBLED = frozenset("看试想走说听问聊谈尝玩歇写读查讲笑逛找坐擦洗猜算瞧閒試說聽問談嘗寫讀講")
 _DIGITS = frozenset("零〇一二三四五六七八九两幺")
@@ -71,28 +72,23 @@ def _split(flat: Word, like: list[Word]) -> list[Word]:
 
 def _neutral_word(word: Word) -> Word:
     text = "".join(reading.character for reading in word)
-    if len(word) == 1:
-        return [word[0].with_tone(5)] if text in _PARTICLES and word[0].base not in {"guo", "zhao", "liao"} else word
     last = word[-1]
-    if text in NEUTRAL_ENDING or _doubled_neutral(text):
-        first = word[0]
-        if text[0] in _VERBS_DOUBLED and len(word) == 2 and text[0] == text[1] and first.tone == 3:
-            # 想想: the second syllable's third tone works on the first before it is lost.
-            return [first.with_tone(2), last.with_tone(5)]
-        return [*word[:-1], last.with_tone(5)]
-    if last.character in "们們" or (last.character == "子" and last.tone == 3 and _weak_tze(text)):
-        return [*word[:-1], last.with_tone(5)]
-    if last.character in "的了着吗呢吧么" and last.base in {"de", "le", "zhe", "ma", "ne", "ba", "me"}:
+    if len(word) == 1:
+        particle = text in _PARTICLES and last.base not in {"guo", "zhao", "liao"}
+        return [last.with_tone(5)] if particle else word
+    if text[0] in _VERBS_DOUBLED and text == text[0] * 2 and last.tone == 3:
+        # 想想: the second syllable's third tone works on the first before it is lost.
+        return [word[0].with_tone(2), last.with_tone(5)]
+    if last.character == "子" and len(word) <= 3:
+        return [*word[:-1], last.with_tone(3 if text[-2] in FULL_TZE_AFTER else 5)]
+    weak = text in NEUTRAL_ENDING or _doubled_neutral(text) or last.character in "们們"
+    if weak or (last.character in _WEAK_SUFFIXES and last.base in {"de", "le", "zhe", "ma", "ne", "ba", "me"}):
         return [*word[:-1], last.with_tone(5)]
     return word
 
 
 def _doubled_neutral(text: str) -> bool:
     return len(text) == 2 and text[0] == text[1] and (text[0] in _KIN_DOUBLED or text[0] in _VERBS_DOUBLED)
-
-
-def _weak_tze(text: str) -> bool:
-    return len(text) in {2, 3} and text[-2] not in FULL_TZE_AFTER
 
 
 def _one_and_not(flat: Word) -> Word:
