@@ -30,7 +30,7 @@ class Listener:
         sock: bound and listening.
         loop: where it waits.
         answer, needs_body: as `Connection` takes them.
-        rebind: makes a new listening socket for the same address, or raises `PortError`, where ``sock`` cannot be shared with a child
+        rebind: makes a new listening socket for the same address or raises `PortError`, where a child cannot share ``sock``
             (Windows); ``None`` where it can.
     """
 
