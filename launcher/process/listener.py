@@ -30,8 +30,8 @@ class Listener:
         sock: bound and listening.
         loop: where it waits.
         answer, needs_body: as `Connection` takes them.
-        rebind: makes a new listening socket for the same address or raises `PortError`, where a child cannot share ``sock``
-            (Windows); ``None`` where it can.
+        rebind: makes a new listening socket for the same address or raises `PortError`, where a child cannot share
+            ``sock`` (Windows); ``None`` where it can.
     """
 
     def __init__(
