@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from port_probes import Probes
-from running import Running, launcher, plain_page, run_launcher
+from probe_port import Prober
+from running import START_LIMIT_S, BenchmarkError, Running, launcher, plain_page, run_launcher
 
 SENTENCE = "Good morning, the first cup of coffee is ready."
 #: What the launcher promises: name, the most that it may be.
@@ -35,6 +36,7 @@ LIMITS = {
     "help_s": 0.2,
     "supervisor_mib": 30.0,
     "refused": 0,
+    "late": 0,
 }
 NAMES = {
     "first_byte_s": "command to first byte",
@@ -49,6 +51,7 @@ NAMES = {
     "probes": "probes of the port",
     "refused": "probes refused",
     "lost": "probes lost in a killed process",
+    "late": "probes without an answer within 30 s",
 }
 
 
@@ -98,39 +101,57 @@ def measure_port(folder: Path, probes: int) -> dict[str, int]:
     """Probes the port from its first answer on, through two kills and three restarts, until there are ``probes``."""
     with launcher(folder) as running:
         running.first_byte_s()
-        with Probes(running.port) as probing:
-            running.answer_s("/readyz")
-            steps: list[Callable[[], object]] = [
-                lambda: _kill(running, "page"),
-                lambda: _kill(running, "engine"),
-                lambda: run_launcher(folder, "restart", "page"),
-                lambda: run_launcher(folder, "restart", "engine"),
-                lambda: run_launcher(folder, "restart"),
-            ]
-            for number, step in enumerate(steps, 1):
-                before = {name: part["pid"] for name, part in running.snapshot()["components"].items()}
-                step()
-                _wait_for_change(running, before)
-                probing.wait_for(probes * number // len(steps))
-                _note(f"step {number} of {len(steps)}: {dict(probing.counts)}")
-        counts = probing.counts
-    return {"probes": counts.total(), "refused": counts["refused"], "lost": counts["lost"]}
+        prober = Prober("127.0.0.1", running.port, workers=2)
+        prober.start()
+
+        def enough(step: int, steps: int) -> None:
+            _wait_until(lambda: prober.counts.probes * steps >= probes * step)
+
+        try:
+            _go_through(running, folder, enough)
+        finally:
+            counts = prober.stop()
+    return {"probes": counts.probes, "refused": counts.refused, "lost": counts.lost, "late": counts.late}
+
+
+def _go_through(running: Running, folder: Path, after: Callable[[int, int], None]) -> None:
+    """Kills and restarts everything once; after each step ``after`` gets its number and how many there are."""
+    running.answer_s("/readyz")
+    steps: dict[str, Callable[[], object]] = {
+        "page killed": lambda: _kill(running, "page"),
+        "engine killed": lambda: _kill(running, "engine"),
+        "page restarted": lambda: run_launcher(folder, "restart", "page"),
+        "engine restarted": lambda: run_launcher(folder, "restart", "engine"),
+        "both restarted": lambda: run_launcher(folder, "restart"),
+    }
+    for number, (name, step) in enumerate(steps.items(), 1):
+        before = _processes(running.snapshot())
+        step()
+        _wait_until(partial(_is_back, running, before))
+        after(number, len(steps))
+        _note(f"{name}, and back")
 
 
 def _kill(running: Running, component: str) -> None:
     os.kill(running.snapshot()["components"][component]["pid"], signal.SIGKILL)
 
 
-def _wait_for_change(running: Running, before: dict[str, int]) -> None:
-    """Waits until a component has another process and everything is ready again."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        snapshot = running.snapshot()
-        now = {name: part["pid"] for name, part in snapshot["components"].items()}
-        if now != before and snapshot["state"] == "ready":
-            return
-        time.sleep(0.2)
-    raise TimeoutError("no component came back within 120 s")
+def _processes(snapshot: dict[str, Any]) -> dict[str, int]:
+    return {name: part["pid"] for name, part in snapshot["components"].items()}
+
+
+def _is_back(running: Running, before: dict[str, int]) -> bool:
+    """Whether a component has another process than ``before``, and everything is ready."""
+    snapshot = running.snapshot()
+    return snapshot["state"] == "ready" and _processes(snapshot) != before
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"nothing came back within {START_LIMIT_S:.0f} s")
+        time.sleep(0.1)
 
 
 def summarise(figures: dict[str, list[float]], port: dict[str, int]) -> dict[str, float]:

@@ -21,8 +21,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 #: Longer than the slowest start on a small machine; a start that takes longer has failed.
 START_LIMIT_S = 180.0
-#: Between two looks at the port; short against everything that is measured here.
-LOOK_EVERY_S = 0.002
+#: Between two tries to connect, until somebody listens.
+CONNECT_EVERY_S = 0.002
+#: Between two looks at an address that answers "not yet": each answer costs the side that is measured some time.
+LOOK_EVERY_S = 0.02
 
 #: The same page as a script of one's own would start it.
 PLAIN_PAGE = """
@@ -108,7 +110,7 @@ class Running:
                     if connection.recv(1):
                         return self.elapsed_s()
             except OSError:
-                time.sleep(LOOK_EVERY_S)
+                time.sleep(CONNECT_EVERY_S)
 
     def answer_s(self, path: str) -> float:
         """Seconds from the command until ``path`` answers 200."""
@@ -149,7 +151,7 @@ class Running:
                 pass
             finally:
                 connection.close()
-            time.sleep(0.02)
+            time.sleep(LOOK_EVERY_S)
 
     def snapshot(self) -> dict[str, Any]:
         """What `launcher status --json` says."""
