@@ -182,9 +182,10 @@ def test_an_engine_without_emotions_has_no_emotion_panel(visit: Visit, service: 
     assert service.requests[0].emotion.total == 0
 
 
-def test_the_banner_shows_stages_and_nothing_jumps(visit: Visit, service: StandIn) -> None:
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_banner_shows_stages_and_nothing_jumps(visit: Visit, service: StandIn, width: int) -> None:
     service.engine_state = "starting"
-    visitor = visit()
+    visitor = visit(width=width)
     top = "() => document.getElementById('tts-text-panel').getBoundingClientRect().y"
     places = [visitor.evaluate(top)]
     for done, stage in enumerate(("import", "assemble", "load", "warm_up")):

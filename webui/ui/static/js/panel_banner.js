@@ -43,7 +43,7 @@ function describe(engine) {
   }
   if (part.state === "stopped" || part.state === "stopping") return { ...view, words: t(`engine_${part.state}`), busy: false };
   if (part.state === "restarting") return { ...view, words: t("engine_restarting") };
-  return { ...view, words: loadingWords(part.progress), detail: left(part.progress), share: share(part.progress) };
+  return { ...view, words: t("engine_starting"), detail: loadingDetail(part.progress), share: share(part.progress) };
 }
 
 function readyWords(engine) {
@@ -55,17 +55,14 @@ function device(engine) {
   return engine.info ? String(engine.info.device ?? "").toUpperCase() : "";
 }
 
-function loadingWords(progress) {
+function loadingDetail(progress) {
   const stage = progress?.stage;
-  if (!stage) return t("engine_starting");
+  if (!stage) return t("engine_early");
   const key = `stage_${stage}`;
-  return `${t("engine_starting")}: ${has(key) ? t(key) : stage.replaceAll("_", " ")}`;
-}
-
-function left(progress) {
-  const seconds = progress?.eta_s;
+  const words = has(key) ? t(key) : stage.replaceAll("_", " ");
+  const seconds = progress.eta_s;
   const known = Number.isFinite(seconds) && seconds >= 1;
-  return known ? t("engine_left", { seconds: Math.ceil(seconds) }) : t("engine_early");
+  return known ? `${words} · ${t("engine_left", { seconds: Math.ceil(seconds) })}` : words;
 }
 
 function share(progress) {
