@@ -17,8 +17,8 @@ FIRST_S = 2.4
 #: A first clause may be so much longer before it is cut inside.
 FIRST_TOLERANCE = 1.35
 GROWTH = 1.5
-#: Resident memory is about 330 MB after 3.5 s and 630 MB after 15.8 s of audio in one go.
-LONGEST_S = 8.0
+#: The network takes about 25 MB for every second of audio that it makes in one go.
+LONGEST_S = 7.0
 
 _CHARACTER_S = 0.22  # a Chinese or Japanese character: 4.5 syllables a second
 _DIGIT_S = 0.25

@@ -37,7 +37,7 @@ from webui.engine.kokoro.phonemes import PhonemizerLike, Vocabulary, cut_phoneme
 from webui.engine.kokoro.prosody import Prosody, prosody_of
 from webui.engine.kokoro.speaker import Speaker, SplitSpeaker, Utterance, WholeSpeaker, find_world, finish
 from webui.engine.kokoro.voices import VOICES, Recipe, StylePacks, find_recipe
-from webui.engine.kokoro.weights import DATA_PACKAGE, KOKORO_INT8, ModelSource, check_declaration, package_folder
+from webui.engine.kokoro.weights import DATA_PACKAGE, KOKORO_INT8, ModelSource, package_folder
 from webui.text import require_speakable, split_clauses, split_language
 
 log = logging.getLogger(__name__)
@@ -109,8 +109,6 @@ class KokoroEngine:
         """Stages ``assemble``, ``split`` (bytes), ``load`` and ``warm_up`` (steps)."""
         if self._loaded is not None:
             return
-        if self._source is KOKORO_INT8:
-            check_declaration(self._source)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="phonemizer") as pool:
             vocabulary = Vocabulary.load(package_folder(DATA_PACKAGE) / "data" / "vocab.json")
             warming = pool.submit(self._warm_phonemizer, vocabulary)
@@ -141,7 +139,7 @@ class KokoroEngine:
         )
 
     def segments(self, request: SpeechRequest) -> list[Segment]:
-        """The first is short, later ones grow to about 8 s."""
+        """The first is short, later ones grow to about 7 s."""
         require_speakable(request.text)
         texts = plan_segments(split_clauses(request.text), request.speed)
         return [Segment(index, text, _language(text, request.language)) for index, text in enumerate(texts)]

@@ -21,7 +21,7 @@ from webui.engine.kokoro.tones import ToneSyllable
 #: Symbols of speech a second, Chinese and English alike, stress and tone marks included (measured).
 _SYMBOLS_PER_S = 12.5
 #: A run of the network beyond this takes memory that is never given back; see `chunking.LONGEST_S`.
-_LONGEST_S = 10.0
+_LONGEST_S = 8.0
 _PAUSES = frozenset(".!?;:,—…")
 
 

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: The rates that the network was trained to vary over; what is beyond is stretched after it.
 _NETWORK_RATES = (0.6, 1.7)
+#: The start and end tokens are half a second of silence that is made only to be trimmed: half of it is enough.
+_EDGE_RATE = 2.0
 #: Peaks above this are bent so that none exceeds `_CEILING`; neutral speech peaks at about 0.45.
 _KNEE = 0.7
 _CEILING = 0.98
@@ -73,6 +75,7 @@ class SplitSpeaker:
         rate = utterance.rate * utterance.prosody.rate
         inside = min(max(rate, _NETWORK_RATES[0]), _NETWORK_RATES[1])
         rates = np.full(len(utterance.tokens), inside, np.float32)
+        rates[[0, -1]] = _EDGE_RATE
         plan = self._network.plan(utterance.tokens, utterance.style, rates, run)
         f0_hz = pull_tones(plan.f0_hz, plan.durations, utterance.syllables)
         f0_hz = edit_f0(f0_hz, utterance.prosody, tonal=utterance.tonal, final=utterance.final)
@@ -115,21 +118,30 @@ def find_world() -> Any | None:
 
 
 def stretch(plan: Plan, factor: float) -> Plan:
-    """The plan with its time axis stretched: frames are repeated or left out, pitch and energy interpolated."""
-    frames = max(1, round(plan.frames * factor))
-    if frames == plan.frames:
+    """The plan with its time axis stretched: frames are repeated or left out, pitch and energy interpolated.
+
+    The silence of the start and end tokens keeps its length, since it is trimmed anyway.
+    """
+    head, tail = int(plan.durations[0]), int(plan.durations[-1])
+    middle = max(1, round((plan.frames - head - tail) * factor))
+    if middle == plan.frames - head - tail:
         return plan
-    nearest = np.minimum((np.arange(frames) + 0.5) * plan.frames / frames, plan.frames - 1).astype(np.int64)
+    step = (plan.frames - head - tail) / middle
+    # Where each new frame's centre lies in the old plan, in frames; and the centres of its two pitch values.
+    within = head + (np.arange(middle) + 0.5) * step
+    centres = np.concatenate([np.arange(head) + 0.5, within, plan.frames - tail + np.arange(tail) + 0.5])
+    widths = np.concatenate([np.ones(head), np.full(middle, step), np.ones(tail)])
+    halves = 2 * np.stack([centres - widths / 4, centres + widths / 4], axis=1).reshape(-1) - 0.5
     old = np.arange(len(plan.f0_hz))
-    new = (np.arange(2 * frames) + 0.5) * len(old) / (2 * frames) - 0.5
-    low = np.clip(np.floor(new).astype(np.int64), 0, len(old) - 1)
+    low = np.clip(np.floor(halves).astype(np.int64), 0, len(old) - 1)
     high = np.minimum(low + 1, len(old) - 1)
     both_voiced = (plan.f0_hz[low] > VOICED_HZ) & (plan.f0_hz[high] > VOICED_HZ)
-    close = plan.f0_hz[np.clip(np.round(new).astype(np.int64), 0, len(old) - 1)]
+    close = plan.f0_hz[np.clip(np.round(halves).astype(np.int64), 0, len(old) - 1)]
+    nearest = np.minimum(centres, plan.frames - 1).astype(np.int64)
     return Plan(
-        durations=np.maximum(1, np.round(plan.durations * factor)).astype(np.int64),
-        f0_hz=np.where(both_voiced, np.interp(new, old, plan.f0_hz), close).astype(np.float32),
-        energy=np.interp(new, old, plan.energy).astype(np.float32),
+        durations=plan.durations,
+        f0_hz=np.where(both_voiced, np.interp(halves, old, plan.f0_hz), close).astype(np.float32),
+        energy=np.interp(halves, old, plan.energy).astype(np.float32),
         features=np.ascontiguousarray(plan.features[:, :, nearest]),
     )
 

