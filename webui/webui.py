@@ -39,25 +39,30 @@ def serve(settings: PageSettings) -> None:
     """Serves the page until SIGTERM or the supervisor's end.
 
     Raises:
-        PortError: when the port cannot be bound (only where it is not inherited).
+        LauncherError: when the page cannot be built or the port cannot be bound; the supervisor has been told.
     """
     link = SupervisorLink(settings)
     link.start()
     _step(link, "import", 0)
     try:
         app = _build(settings, link)
+        _step(link, "serve", 2)
+        sock = _listening_socket(settings)
+    except LauncherError as error:
+        link.reporter.failed(error)
+        raise
     except Exception as error:
-        # Whatever it is, the supervisor shows a sentence about it; the traceback goes to the log on the way out.
+        # Whatever it is, the supervisor shows a sentence about it; the traceback goes to the log.
+        _log.exception("the page cannot be built")
         reason = f"{type(error).__name__}: {error}".split("\n", 1)[0][:200]
         failure = StartError(f"The page cannot be built ({reason}).", fix="The log has the details: launcher logs.")
         link.reporter.failed(failure)
-        raise
-    _step(link, "serve", 2)
+        raise failure from error
     from webui.engine.serving import ChildServer
 
     server = ChildServer(app, grace_s=GRACE_S, on_started=lambda: _tell_ready(link), on_stopping=link.close)
     end_with_supervisor(server.ask_to_stop, os._exit, grace_s=GRACE_S + 2)
-    server.serve_on(_listening_socket(settings))
+    server.serve_on(sock)
     link.reporter.stopping()
     link.reporter.close()
 

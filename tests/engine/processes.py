@@ -27,6 +27,8 @@ from webui.supervisor_link import SupervisorLink
 from webui.synthesis import Synthesis
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Without a mark a launcher that starts meanwhile would take a test's process for its own leftover.
+MARK = {"LAUNCHER_INSTANCE_MARK": f"a-test:{os.getpid()}"}
 TONE = "tests.engine.tone_engine:ToneEngine"
 #: Only for waiting; a machine under load is slow.
 PATIENCE_S = 60.0
@@ -70,6 +72,7 @@ class WorkerProcess:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "webui.engine.worker"],
             cwd=ROOT,
+            env={**os.environ, **MARK},
             stdin=subprocess.PIPE,
             stderr=(self.folder / "stderr.txt").open("ab"),
         )
