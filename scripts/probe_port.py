@@ -4,8 +4,8 @@
     python scripts/probe_port.py --port 7860 --probes 10000
 
 Every probe is a connection of its own that asks for ``/healthz``. Outcomes: ``answered`` (by status), ``refused``
-(nobody listens), ``lost`` (accepted and then cut: the request was inside a process that died), ``late`` (no answer in time).
-Prints one JSON object; the exit code is 1 when anything was refused or late. The standard library alone is needed.
+(nobody listens), ``lost`` (accepted and then cut: the request was inside a process that died), ``late`` (no answer in
+time). Prints one JSON object; the exit code is 1 when anything was refused or late. The standard library is enough.
 """
 
 from __future__ import annotations

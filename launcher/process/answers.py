@@ -74,7 +74,7 @@ class Answers:
         if path == LOGIN_PATH:
             return self._login(request)
         if path == "/api/status":
-            return Response.of_json(200, self._snapshot())
+            return Response.of_json(200, self._snapshot(), {"X-Loading": "1"})  # tells our script from the page's
         if request.wants_page:
             return self._loading_page()
         return self._not_yet(path)

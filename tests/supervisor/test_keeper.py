@@ -1,0 +1,303 @@
+"""When a child is started again and when not, with a clock and children of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from launcher.process.child import ChildSpec, describe_exit
+from launcher.process.health import MAX_BACKOFF_S, CrashBudget, Patience
+from launcher.process.keeper import Hooks, Keeper
+from launcher.process.loop import Loop
+from launcher.process.snapshot import Status
+from launcher.process.timings import FIRST_GUESS_S, MARGIN, StartTimes
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Logs:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, component: str, level: str, text: str) -> None:
+        self.lines.append(f"{level} {text}")
+
+
+class FakeChild:
+    """A child that lives until the test says otherwise."""
+
+    pids = iter(range(1000, 9000))
+
+    def __init__(self, on_exit: Callable[[Any, int], None]) -> None:
+        self.pid = next(self.pids)
+        self.last_lines = ["last words"]
+        self.signals: list[str] = []
+        self._on_exit = on_exit
+
+    def terminate(self) -> None:
+        self.signals.append("terminate")
+
+    def kill(self) -> None:
+        self.signals.append("kill")
+
+    def exit(self, status: int) -> None:
+        self._on_exit(self, status)
+
+
+class World:
+    """A keeper in a loop whose clock the test moves."""
+
+    def __init__(self, *, limit: int = 2, component: str = "page") -> None:
+        self.clock = Clock()
+        self.loop = Loop(self.clock)
+        self.logs = Logs()
+        self.status = Status(
+            instance="i", version="1", url="", host="", port=1, pid=1, clock=self.clock, wall_clock=self.clock
+        )
+        self.children: list[FakeChild] = []
+        self.calls: list[str] = []
+        self.times = StartTimes(None)
+        self.keeper = Keeper(
+            ChildSpec(component, ("x",), {}, {}),
+            loop=self.loop,
+            status=self.status,
+            logs=self.logs,
+            hooks=Hooks(
+                changed=lambda: None,
+                before_start=lambda: None,
+                started=lambda: self.calls.append("started"),
+                ready=lambda: self.calls.append("ready"),
+                down=lambda: self.calls.append("down"),
+            ),
+            budget=CrashBudget(limit, 60.0),
+            patience=Patience(hello_s=30.0, silence_s=50.0),
+            times=self.times,
+            spawn=self._spawn,
+        )
+
+    def _spawn(self, spec: ChildSpec, *, on_exit: Callable[[Any, int], None], **rest: Any) -> FakeChild:
+        self.children.append(FakeChild(on_exit))
+        return self.children[-1]
+
+    @property
+    def child(self) -> FakeChild:
+        return self.children[-1]
+
+    def pass_time(self, seconds: float) -> None:
+        """Moves the clock in small steps, so that timers that set timers are due in order."""
+        end = self.clock.now + seconds
+        while True:
+            self.loop.run_once(0.0)
+            if self.clock.now >= end:
+                return
+            self.clock.now = min(end, self.clock.now + 0.05)
+
+    def say(self, event: str, **fields: Any) -> None:
+        self.keeper.hear({"event": event, "pid": self.child.pid, **fields})
+
+    def crash(self, status: int = 1) -> None:
+        self.child.exit(status)
+        self.pass_time(0.2)
+
+
+def test_ready_ends_the_start_and_is_remembered() -> None:
+    world = World()
+    world.keeper.start()
+    assert world.keeper.remaining_s() == pytest.approx(FIRST_GUESS_S["page"] * MARGIN)
+    world.pass_time(2.0)
+    assert world.keeper.remaining_s() == pytest.approx(FIRST_GUESS_S["page"] * MARGIN - 2.0)
+    world.say("ready", info={})
+    assert (world.keeper.state, world.calls[-1]) == ("ready", "ready")
+    assert world.keeper.remaining_s() == 0
+    assert world.times.usual_s("page") == pytest.approx(2.0)
+
+
+def test_a_late_start_is_estimated_anew_and_never_at_0() -> None:
+    world = World()
+    world.keeper.start()
+    world.say("hello")
+    world.pass_time(30.0)
+    assert world.keeper.remaining_s() == pytest.approx(10.0)
+
+
+def test_pauses_grow_and_then_it_gives_up() -> None:
+    world = World(limit=3)
+    world.keeper.start()
+    pauses = []
+    for _ in range(3):
+        world.child.exit(1)
+        began, count = world.clock.now, len(world.children)
+        while len(world.children) == count:
+            world.pass_time(0.05)
+        pauses.append(world.clock.now - began)
+    assert pauses == sorted(pauses)
+    world.crash(-9)
+    assert world.keeper.state == "failed"
+    assert world.keeper.remaining_s() is None
+    error = world.status.components["page"].error
+    assert error is not None
+    assert "SIGKILL" in error["message"]
+    assert "last words" in error["message"]
+    assert len(world.children) == 4
+    world.pass_time(100.0)
+    assert len(world.children) == 4
+
+
+def test_crashes_outside_the_window_do_not_count() -> None:
+    world = World(limit=1)
+    world.keeper.start()
+    for _ in range(5):
+        world.say("ready")
+        world.crash()
+        world.pass_time(100.0)
+    assert world.keeper.state == "restarting"
+    assert len(world.children) == 6
+
+
+def test_the_pause_has_an_end() -> None:
+    budget = CrashBudget(1000, 1e9)
+    assert max(budget.record(float(number)) or 0.0 for number in range(50)) == MAX_BACKOFF_S
+
+
+def test_a_restart_forgets_crashes_and_waits_for_the_old_child() -> None:
+    world = World(limit=1)
+    world.keeper.start()
+    world.say("ready")
+    world.crash()
+    world.pass_time(1.0)
+    world.say("ready")
+    old = world.child
+    world.keeper.restart()
+    assert old.signals == ["terminate"]
+    assert len(world.children) == 2
+    world.pass_time(10.0)
+    assert "kill" in old.signals
+    world.crash(-9)
+    assert len(world.children) == 3
+    world.crash()
+    assert world.keeper.state == "restarting"
+
+
+def test_a_mute_child_is_killed_and_counts_as_a_crash() -> None:
+    world = World(limit=0)
+    world.keeper.start()
+    world.pass_time(29.0)
+    assert world.child.signals == []
+    world.pass_time(2.0)
+    assert world.child.signals == ["kill"]
+    world.crash(-9)
+    error = world.status.components["page"].error
+    assert error is not None
+    assert "said nothing for 30 s" in error["message"]
+
+
+def test_any_word_gives_more_time() -> None:
+    world = World()
+    world.keeper.start()
+    world.say("hello")
+    for _ in range(5):
+        world.pass_time(40.0)
+        world.say("progress", progress={"stage": "import"})
+    assert world.child.signals == []
+    world.say("ready")
+    world.pass_time(1000.0)
+    assert world.child.signals == []
+
+
+def test_what_an_earlier_child_says_is_not_heard() -> None:
+    world = World()
+    world.keeper.start()
+    old = world.child.pid
+    world.crash()
+    assert len(world.children) == 2
+    world.keeper.hear({"event": "ready", "pid": old})
+    assert world.keeper.state == "restarting"
+    world.say("ready")
+    assert world.keeper.state == "ready"
+
+
+def test_a_report_that_arrives_just_after_the_end_still_counts() -> None:
+    world = World(component="engine")
+    world.keeper.start()
+    world.child.exit(6)
+    world.loop.run_once(0.0)
+    world.say("failed", message="No weights.", fix="Fetch them.")
+    world.pass_time(1.0)
+    assert world.keeper.state == "failed"
+    assert world.status.components["engine"].error == {"message": "No weights.", "fix": "Fetch them."}
+    assert len(world.children) == 1
+
+
+@pytest.mark.parametrize("progress", [None, 5, {}, {"stage": "x", "done": "much"}, {"stage": "x", "total": []}])
+def test_nonsense_progress_is_survived(progress: object) -> None:
+    world = World()
+    world.keeper.start()
+    world.say("progress", progress=progress)
+    world.say("ready")
+    assert world.keeper.state == "ready"
+
+
+def test_stop_in_a_pause_ends_it() -> None:
+    world = World()
+    world.keeper.start()
+    world.child.exit(1)
+    world.loop.run_once(0.0)
+    world.keeper.stop(1.0)
+    world.pass_time(30.0)
+    assert (world.keeper.state, len(world.children)) == ("stopped", 1)
+
+
+def test_the_stages_follow_the_engines_words() -> None:
+    world = World(component="engine")
+
+    def states() -> tuple[str, str]:
+        return world.status.stages["weights"].state, world.status.stages["engine"].state
+
+    world.keeper.start()
+    assert states() == ("waiting", "running")
+    for word, expected in (("import", "waiting"), ("assemble", "running"), ("load", "done"), ("warm_up", "done")):
+        world.say("progress", progress={"stage": word, "done": 1, "total": 2})
+        assert states() == (expected, "running")
+    world.say("ready", info={"name": "kokoro"})
+    assert states() == ("done", "done")
+    assert world.status.snapshot()["components"]["engine"]["info"] == {"name": "kokoro"}
+
+
+def test_the_state_of_the_whole() -> None:
+    world = World()
+    status = world.status
+    assert status.state == "starting"
+    status.enter("page", "ready")
+    assert status.state == "starting"
+    status.enter("engine", "ready")
+    assert status.state == "ready"
+    status.enter("engine", "restarting")
+    assert status.state == "degraded"
+    status.enter("engine", "failed")
+    assert status.state == "failed"
+    status.stopping = True
+    assert status.state == "stopping"
+
+
+def test_damaged_start_times_are_no_obstacle(tmp_path: Any) -> None:
+    path = tmp_path / "times.json"
+    for text in ("", "[]", "5", '{"page": "x"}', '{"page": -1}', '{"page": 1e99}'):
+        path.write_text(text)
+        assert StartTimes(path).usual_s("page") == FIRST_GUESS_S["page"]
+    StartTimes(path).note("page", 3.0)
+    assert StartTimes(path).usual_s("page") == 3.0
+    StartTimes(tmp_path / "missing" / "times.json").note("page", 1.0)
+
+
+def test_exits_are_named() -> None:
+    assert describe_exit(3) == "ended with exit code 3"
+    assert describe_exit(-11) == "was killed by SIGSEGV"
+    assert describe_exit(-100) == "was killed by signal 100"

@@ -1,0 +1,96 @@
+"""The loading page in a real browser: language, progress, failure, and that it gives way to the page."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.supervisor.runner import Instance, wait_for
+
+pytestmark = pytest.mark.browser
+sync_api = pytest.importorskip("playwright.sync_api")
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+#: Adds up how far anything moved without the visitor's doing (https://web.dev/articles/cls).
+COUNT_SHIFTS = """window.shift = 0; new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) window.shift += entry.value;
+}).observe({ type: "layout-shift", buffered: true });"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize(("locale", "title"), [("zh-CN", "正在准备页面"), ("en-GB", "Getting the page ready")])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_it_shows_progress_without_a_jump_and_gives_way(
+    instance: Instance, browser: Any, locale: str, title: str, width: int
+) -> None:
+    instance.order("page", delay_s=6)
+    instance.start()
+    wait_for(lambda: instance.status().get("components", {}).get("page", {}).get("pid"), "the page's process")
+    context = browser.new_context(locale=locale, viewport={"width": width, "height": 844})
+    page = context.new_page()
+    page.add_init_script(COUNT_SHIFTS)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if "Content Security" in message.text else None)
+    requested: set[str] = set()
+    page.on("request", lambda request: requested.add(request.url.partition("//")[2].partition("/")[0]))
+    page.goto(f"http://127.0.0.1:{instance.port}/")
+    assert page.inner_text("#title") == title
+    assert page.locator("#stages li").count() == 4
+    first = float(page.get_attribute("#whole", "aria-valuenow"))
+    wait_for(lambda: float(page.get_attribute("#whole", "aria-valuenow")) > first + 5, "progress")
+    page.wait_for_selector("[data-name=engine][data-state=done]")
+    assert page.evaluate("window.shift") < 0.02
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_text("served_by").wait_for()
+    assert problems == []
+    assert requested <= {f"127.0.0.1:{instance.port}", ""}
+    context.close()
+
+
+def test_a_failure_is_shown_and_a_mended_page_opens(instance: Instance, browser: Any) -> None:
+    instance.environment["LAUNCHER_RESTART_LIMIT"] = "1"
+    instance.order("page", mode="crash")
+    instance.start()
+    context = browser.new_context(locale="en-GB")
+    wait_for(lambda: instance.status().get("port"), "the port")
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{instance.port}/")
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert page.inner_text("#title") == "The page cannot start"
+    assert "exit code 3" in page.inner_text("#trouble-message")
+    assert "restart page" in page.inner_text("#trouble-fix")
+    page.click("#trouble-log summary")
+    assert "told to crash" in page.inner_text("#trouble-log pre")
+    instance.order("page", mode="ok")
+    instance.answer("restart", "page")
+    page.get_by_text("served_by").wait_for()
+    context.close()
+
+
+def test_the_login_page_lets_the_right_token_in(instance: Instance, browser: Any) -> None:
+    instance.environment["LAUNCHER_TOKEN"] = "a-token-of-the-test-0123"
+    instance.order("page", mode="mute")
+    instance.start()
+    wait_for(lambda: instance.status().get("port"), "the port")
+    context = browser.new_context(locale="zh-CN")
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{instance.port}/")
+    page.fill("#token", "wrong")
+    page.click("#send")
+    page.get_by_text("密钥不正确。").wait_for()
+    page.fill("#token", "a-token-of-the-test-0123")
+    page.click("#send")
+    page.wait_for_selector("#stages li")
+    assert page.inner_text("#title") == "正在准备页面"
+    context.close()
