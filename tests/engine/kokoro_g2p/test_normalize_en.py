@@ -119,6 +119,18 @@ CASES = [
     ("www.example.com", "W W W dot example dot com"),
     ("example.org/docs.", "example dot org slash docs."),
     ("don't stop", "don't stop"),
+    ("Qwen2.5-7B", "kwen two point five seven B"),
+    ("He is 5'11\" tall", "He is five foot eleven tall"),
+    ("221 Baker St.", "two hundred twenty-one Baker Street"),
+    ("in St. Louis", "in Saint Louis"),
+    ("10:30am-12pm", "ten thirty A.M. to twelve P.M."),
+    ("1.5x faster", "one point five times faster"),
+    ("RTX 4090", "RTX forty ninety"),
+    ("Room 101", "Room one oh one"),
+    ("$.50", "fifty cents"),
+    ("10^6", "ten to the power of six"),
+    ("pp. 5-7", "pages five to seven"),
+    ("~5", "about five"),
     ("３０％", "thirty percent"),
 ]
 

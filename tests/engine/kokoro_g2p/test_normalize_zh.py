@@ -131,6 +131,21 @@ CASES = [
     ("π≈3.14", "派约等于三点一四"),
     ("A→B", "A到B"),
     ("你好 API", "你好 API"),
+    ("增长12.5%，", "增长百分之十二点五，"),
+    ("12/25前回复", "十二月二十五日前回复"),
+    ("第1/3页", "第一页，共三页"),
+    ("100元/人", "一百元每人"),
+    ("3.5万元/㎡", "三点五万元每平方米"),
+    ("Qwen2.5-7B", "Qwen二点五 七B"),
+    ("QQ：12345678", "QQ：幺二三四五六七八"),
+    ("10^6", "十的六次方"),
+    ("10⁶", "十的六次方"),
+    ("H₂O", "H二O"),
+    ("~5分钟", "约五分钟"),
+    ("1:1:1", "一比一比一"),
+    ("第2~3名", "第二到三名"),
+    ("1980s", "一九八零年代"),
+    ("24小时×7天", "二十四小时乘七天"),
 ]
 
 
@@ -161,6 +176,14 @@ def test_latin_letters_never_reach_the_grammar() -> None:
 @given(text=st.text(alphabet="0123456789 ,.:/-~¥$%°Ckmgh+=#@年月日点个比分第AaxVv²½，。（", max_size=24))
 def test_no_digit_is_left(text: str, read_numbers: Callable[[str], str]) -> None:
     assert not re.search(r"[0-9]", normalize(text, read_numbers))
+
+
+def test_no_decimal_is_taken_for_a_date(read_numbers: Callable[[str], str]) -> None:
+    for whole in range(32):
+        for fraction in (1, 5, 12, 25, 31):
+            result = said(f"涨{whole}.{fraction}%，到{whole}.{fraction}倍", read_numbers)
+            assert not set(result) & set("年月日时秒"), result
+            assert result.count("点") == 2
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,10 @@ def _folded(character: str) -> str:
 
 def _folded_number(character: str) -> str:
     value = unicodedata.numeric(character)
+    if "₀" <= character <= "₉":
+        return f"{value:g}"
+    if character in "⁰¹⁴⁵⁶⁷⁸⁹":
+        return f"^{value:g}"
     decomposed = unicodedata.normalize("NFKC", character).replace("⁄", "/")
     if "/" in decomposed:
         return f" {decomposed}"

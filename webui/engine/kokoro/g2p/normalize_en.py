@@ -118,6 +118,11 @@ def _telephone(match: re.Match[str]) -> str:
     return f"plus {groups}" if match[0].startswith("+") else groups
 
 
+def _room(match: re.Match[str]) -> str:
+    rest = digits(match[3], oh=True) if match[3][0] == "0" else cardinal(match[3])
+    return f"{match[1]} {cardinal(match[2])} {'hundred' if match[3] == '00' else rest}"
+
+
 _CURRENCIES = {
     "$": ("dollar", "dollars", "cent", "cents"),
     "US$": ("U.S. dollar", "U.S. dollars", "cent", "cents"),
@@ -187,7 +192,7 @@ _FRACTIONS = {"2": ("half", "halves"), "4": ("quarter", "quarters")}
 
 def _fraction(match: re.Match[str]) -> str:
     over, under, whole = match["over"], match["under"], match["whole"]
-    if int(over) >= int(under) or int(under) > 100:
+    if int(over) >= int(under) or int(under) > 100 or match[0] == "9/11":
         return f"{cardinal(over)} {cardinal(under)}"  # 24/7
     one, many = _FRACTIONS.get(under, (ordinal(under), f"{ordinal(under)}s"))
     said = f"{'a' if whole and over == '1' else cardinal(over)} {one if over == '1' else many}"
@@ -269,6 +274,17 @@ _RULES: tuple[Rule, ...] = tuple(
     (re.compile(pattern), replace)
     for pattern, replace in (
         (rf"{_URL}|{_HOST}", _address),
+        (r"(?<![\w.])\.(?=\d)", _said("0.")),
+        (r"(\d)'\s?(\d{1,2})(?:\"|'')", lambda match: f"{match[1]} foot {match[2]}"),
+        (r"(?<=\d)in(?![A-Za-z])", _said(" inches")),
+        (r"(?<=[a-z] )St\.(?= [A-Z])", _said("Saint")),
+        (r"^St\.(?= [A-Z])", _said("Saint")),
+        (r"(?<=[a-z] )St\.", _said("Street")),
+        (r"(?<![A-Za-z])p\. ?(?=\d)", _said("page ")),
+        (r"(?<![A-Za-z])pp\. ?(?=\d)", _said("pages ")),
+        (r"[~～](?=\d)", _said("about ")),
+        (r"(?<=\d)\^(?=-?\d)", _said(" to the power of ")),
+        (r"(?<=\d)x(?![A-Za-z\d])(?! ?\d)", _said(" times")),
         (_ABBREVIATION, _abbreviation),
         (rf"{_NAME}", lambda match: NAMES[match[0]]),
         # dates and times
@@ -302,6 +318,9 @@ _RULES: tuple[Rule, ...] = tuple(
         (r"(?<![\d.-])\+\d{1,3}(?:[- .]\(?\d{2,5}\)?){2,5}(?!\d)", _telephone),
         (r"(?<![\d.-])(?:1-)?(?:\(\d{3}\) ?|\d{3}[-.])?\d{3}[-.]\d{4}(?![\d-])", _telephone),
         (r"(?<![\d.-])1[3-9]\d\d{4}\d{4}(?![\d.])", _telephone),
+        (r"(?<=\.M\.)\s?[-–]\s?(?=[a-z])", _said(" to ")),
+        (r"(?<![A-Za-z])([A-Z]{2,}) ?(\d{4})(?![\d,.%])", lambda match: f"{match[1]} {year(match[2])}"),
+        (r"([Rr]oom|[Ff]light|[Gg]ate|[Ss]uite|[Hh]ighway|[Rr]oute) (\d)(\d\d)(?!\d)", _room),
         # money, percent, units
         (
             rf"(?P<sign>{_CURRENCY})\s?(?:(?P<first>{_NUMBER})[-–](?:{_CURRENCY})?)?(?P<amount>{_NUMBER}){_SCALE}",
@@ -328,7 +347,8 @@ _RULES: tuple[Rule, ...] = tuple(
         (r"(?<![\w.])(?P<letter>(?!))?(?P<numbers>\d+(?:\.\d+){2,})(?!\d)", _version),
         (r"(?<![A-Za-z])No\.?\s?(?=\d)|№\s?", _said("number ")),
         (r"#(?=\d)", _said("number ")),
-        (rf"{_ALONE}({_NUMBER}){_DASH}({_NUMBER})(?![\d-])", _range),
+        (rf"(?<![A-Za-z\d.,])({_NUMBER}){_DASH}({_NUMBER})(?![A-Za-z\d-])", _range),
+        (r"(?<=\d)-(?=\d)", _said(" ")),
         (rf"({_CUE}) (1[1-9]\d\d|20\d\d)(?![\d,.]\d)", lambda match: f"{match[1]} {year(match[2])}"),
         (r"(?<![\d.,])(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th)(?![A-Za-z])", lambda match: ordinal(match[1])),
         (r"(?<![\d.:/])(\d+)\s?:\s?(\d+)(?![\d:])", lambda match: f"{cardinal(match[1])} to {cardinal(match[2])}"),

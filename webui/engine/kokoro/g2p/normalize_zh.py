@@ -41,12 +41,22 @@ def normalize(text: str, read_numbers: ReadNumbers) -> str:
     text = fold(text)
     for pattern, replace in _RULES:
         text = pattern.sub(replace, text)
+    text = _DECIMAL.sub(lambda match: _decimal(match[1], match[2], read_numbers), text)
     text = _WINDOW.sub(lambda match: read_numbers(match[0]), text)
     return re.sub(r"\d", lambda match: _DIGITS[match[0]], text)
 
 
 # A number with the characters that decide how it is read: measure words after it, an ordinal sign before it.
-_WINDOW = re.compile(rf"[{_HAN}]{{0,2}}\d+(?:\.\d+)?[{_HAN}]{{0,4}}")
+_WINDOW = re.compile(rf"[{_HAN}]{{0,2}}\d+[{_HAN}]{{0,4}}")
+
+
+_DECIMAL = re.compile(r"(\d+)\.(\d+)")
+
+
+def _decimal(whole: str, fraction: str, read_numbers: ReadNumbers) -> str:
+    """A decimal; the grammar takes some for dates, and some whole numbers alone for telephones."""
+    said = digits(whole) if len(whole) == 1 else read_numbers(f"{whole}元").removesuffix("元")
+    return f"{said}点{digits(fraction)}"
 
 
 def digits(text: str, *, telephone: bool = False) -> str:
@@ -189,7 +199,8 @@ def _range(match: re.Match[str]) -> str:
     first, second = _plain(match[1]), _plain(match[2])
     if re.fullmatch(r"(?:1[1-9]|20)\d\d", first) and re.fullmatch(r"(?:1[1-9]|20)\d\d", second):
         return f"{digits(first)}到{digits(second)}"
-    if first == "2" and _MEASURE.match(match.string, match.end()):
+    ordinal = match.string[max(0, match.start() - 1) : match.start()] == "第"
+    if first == "2" and not ordinal and _MEASURE.match(match.string, match.end()):
         first = "两"
     return f"{first}到{second}"
 
@@ -252,6 +263,12 @@ _RULES: tuple[Rule, ...] = tuple(
             rf"(?:{_DASH}(?P<hour2>{_HOUR})[:：](?P<minute2>{_MINUTE})(?![\d:]))?(?:\s?(?P<half>[AaPp]\.?[Mm]\.?)(?![A-Za-z]))?",
             _time,
         ),
+        (
+            r"(?<![\d/.])(0?[1-9]|1[0-2])/([12]\d|3[01]|0?[1-9])(?=前|日|之前|截止|上午|下午|晚|早|[ (（]?(?:周|星期))",
+            lambda match: f"{int(match[1])}月{int(match[2])}日",
+        ),
+        (r"第(\d+)/(\d+)(页|章|集|题|步)", lambda match: f"第{match[1]}{match[3]}，共{match[2]}{match[3]}"),
+        (r"(?<!\d)((?:19|20)\d0)s(?![A-Za-z])", lambda match: f"{match[1]}年代"),
         # telephones and codes
         (r"(?<![\d.])(?:\+?86[- ]?)?1[3-9]\d(?:[- ]?)\d{4}(?:[- ]?)\d{4}(?![\d.])", _telephone),
         (r"(?<![\d.-])\+\d{1,3}(?:[- ]\d{2,5}){2,5}(?!\d)", _telephone),
@@ -259,7 +276,7 @@ _RULES: tuple[Rule, ...] = tuple(
         (r"(?<![\d.-])(?:\d{3}-)?\d{3}-\d{4}(?![\d-])", _telephone),
         (
             r"(?:(?<=拨打)|(?<=致电)|(?<=热线)|(?<=电话)|(?<=号码)|(?<=密码)|(?<=验证码)|(?<=尾号)|(?<=编号)|(?<=房间)|(?<=房间号)|(?<=单号)|"
-            r"(?<=账号)|(?<=卡号)|(?<=学号)|(?<=拨)|(?<=代码)|(?<=邮编))([是为：:]?\s?)(\d{3,})(?![\d.])",
+            r"(?<=账号)|(?<=QQ)|(?<=QQ号)|(?<=微信号)|(?<=ID)|(?<=卡号)|(?<=学号)|(?<=拨)|(?<=代码)|(?<=邮编))([是为：:]?\s?)(\d{3,})(?![\d.])",
             lambda match: match[1] + digits(match[2], telephone=True),
         ),
         (r"(?<!\d)(\d{3,4})(?=房|号房|室)", lambda match: digits(match[1], telephone=True)),
@@ -284,14 +301,20 @@ _RULES: tuple[Rule, ...] = tuple(
         ),
         (rf"{_ALONE}{_N}(?:\s?[-+×*xX÷/]\s?{_N})*\s?=\s?-?{_N}", _equation),
         (rf"{_ALONE}({_N})\s?[×*xX]\s?(?={_N})", lambda match: f"{match[1]}乘"),
+        (
+            rf"(?<=[元块次个人台件万])/(?P<unit>{units.pattern(units.CHINESE)})",
+            lambda match: f"每{units.CHINESE[match['unit']]}",
+        ),
+        (rf"(?<=[元块次个])/(?=[{_HAN}])", _spoken("每")),
+        (r"(\d+)\^(-?\d+)", lambda match: f"{match[1]}的{match[2]}次方"),
         # names with numbers
         (r"(?<![A-Za-z\d.])(?P<letter>[Vv])(?:er)?\.?\s?(?P<numbers>\d+(?:\.\d+)*)(?![\d])", _version),
         (r"(?<![\w.])(?P<letter>(?!))?(?P<numbers>\d+(?:\.\d+){2,})(?![\d])|(?!)", _version),
         (r"(?<![A-Za-z])[Nn]o\.?\s?(\d+)", lambda match: f"第{match[1]}"),
         (r"#\s?(\d+)", lambda match: f"{match[1]}号"),
         (
-            r"([A-Za-z]-?)(\d{3,})(?![\d.,])",
-            lambda match: match[1].rstrip("-") + " " + digits(match[2], telephone=True),
+            r"([A-Za-z][-_]?)(\d{3,})(?![\d.,])",
+            lambda match: match[1].rstrip("-_") + " " + digits(match[2], telephone=True),
         ),
         (
             r"(?<![A-Za-z])([A-Z]{2,}) (\d{4})(?![\d.,])(?! ?[个元人块万亿年月日多余])",
@@ -308,9 +331,10 @@ _RULES: tuple[Rule, ...] = tuple(
         # arithmetic, scores, fractions, ranges
         (rf"{_ALONE}({_N})\s?[+]\s?({_N})", _between("加")),
         (rf"({_N})\s?÷\s?({_N})", _between("除以")),
-        (r"(?<![\d.:/])(\d+)\s?[:：]\s?(\d+)(?![\d:])", _between("比")),
+        (r"(?<=\d)\s?[:：]\s?(?=\d)", _spoken("比")),
         (r"(?<![\d./])(?:(?P<whole>\d+) )?(?P<over>\d{1,3})/(?P<under>\d{1,3})(?![\d/.])", _fraction),
-        (rf"{_ALONE}({_N}){_DASH}({_N})(?![\d-])", _range),
+        (rf"(?<![A-Za-z\d.])({_N}){_DASH}({_N})(?![\d-])", _range),
+        (r"[~～](?=\d)", _spoken("约")),
         (rf"(?<![\w)）])-(?={_N})", _spoken("负")),
         # what is left of numbers
         (r"(?<=\d),(?=\d{3}(?!\d))", _spoken("")),
@@ -338,6 +362,7 @@ _RULES: tuple[Rule, ...] = tuple(
         (r"&", _spoken("和")),
         (r"(?<![\d.])2(?=点(?!\d))", _spoken("两")),
         (r"@", _spoken("艾特")),
+        (r"×", _spoken("乘")),
         (r"→|⇒", _spoken("到")),
         (r"(?<=\d)°", _spoken("度")),
         (r"(?<=[A-Za-z])-(?=\d)", _spoken(" ")),

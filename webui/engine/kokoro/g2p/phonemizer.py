@@ -51,13 +51,14 @@ class Phonemizer:
         return ("zh", "en", "ja") if japanese.available() else ("zh", "en")
 
     def warm_up(self) -> None:
-        """Loads every dictionary, which takes seconds the first time and less later."""
+        """Loads the Chinese and English dictionaries, which takes seconds the first time and less later.
+
+        The Japanese one comes with the first Japanese text: few need it, and it takes 100 MB.
+        """
         self._mandarin.load()
         self._english.load()
         self._read_numbers("2个")
         self._mandarin.pieces("你好")
-        if japanese.available():
-            self._japanese.load()
 
     def phonemize(self, text: str, language: str = "auto") -> Phonemes:
         """The phonemes of a text.
