@@ -107,30 +107,8 @@ class Supervisor:
             wall_clock=time.time,
             remaining_s=self._remaining_s,
         )
-        self.status.stage("listen", "running")
-        answers = Answers(
-            rules=settings.rules,
-            snapshot=self.status.snapshot,
-            remaining_s=lambda: self._remaining_s("page"),
-            last_lines=self._last_lines,
-            root_path=settings.root_path,
-            clock=self.loop.clock,
-        )
-        self._listener = Listener(sock, self.loop, answer=answers.respond, needs_body=answers.needs_body, rebind=rebind)
-        self._listener.accept()
-        self.status.stage("listen", "done")
-        self._control = ControlServer(
-            control_sock,
-            self.loop,
-            token=record.control_token,
-            commands={
-                "status": lambda message: self.status.snapshot(),
-                "stop": self._on_stop,
-                "restart": self._on_restart,
-            },
-            on_event=self._on_event,
-            snapshot=self.status.snapshot,
-        )
+        self._listener = self._listen(sock, rebind)
+        self._control = self._serve_control(control_sock)
 
     def start_children(self, specs: Mapping[str, ChildSpec]) -> None:
         """Starts the children; called once, in the loop."""
@@ -205,6 +183,35 @@ class Supervisor:
             signal.signal(number, lambda got, frame: self.loop.call_from_thread(functools.partial(self.on_signal, got)))
         if not hang_up and hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _listen(self, sock: socket.socket, rebind: Callable[[], socket.socket] | None) -> Listener:
+        self.status.stage("listen", "running")
+        answers = Answers(
+            rules=self._settings.rules,
+            snapshot=self.status.snapshot,
+            remaining_s=lambda: self._remaining_s("page"),
+            last_lines=self._last_lines,
+            root_path=self._settings.root_path,
+            clock=self.loop.clock,
+        )
+        listener = Listener(sock, self.loop, answer=answers.respond, needs_body=answers.needs_body, rebind=rebind)
+        listener.accept()
+        self.status.stage("listen", "done")
+        return listener
+
+    def _serve_control(self, sock: socket.socket) -> ControlServer:
+        return ControlServer(
+            sock,
+            self.loop,
+            token=self._record.control_token,
+            commands={
+                "status": lambda message: self.status.snapshot(),
+                "stop": self._on_stop,
+                "restart": self._on_restart,
+            },
+            on_event=self._on_event,
+            snapshot=self.status.snapshot,
+        )
 
     def _hooks(self, spec: ChildSpec) -> Hooks:
         if not spec.takes_listener:
