@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from launcher.cache.layout import cache_dir, child_environment, instance_paths, prepare
-from launcher.channel import open_socket
+from launcher.apps import Addresses, child_specs
+from launcher.cache.layout import instance_paths, prepare
+from launcher.cli.speech_answer import Answer, ChannelConnection, frames_of
 from launcher.config import Config
-from launcher.errors import EngineError, LauncherError, NotRunningError, SpeechError
-from launcher.frames import EVENT, Frame, FrameError, FrameReader
-from launcher.process.child import Child, ChildSpec
-from launcher.process.facts import MARK_VARIABLE
+from launcher.errors import EngineError, NotRunningError, SpeechError
+from launcher.frames import Frame
+from launcher.process.child import Child
 from launcher.process.runfile import RunFile, RunRecord
 from launcher.progress import Progress
 
@@ -38,7 +36,6 @@ _POLL_S = 0.2
 _READ_BYTES = 64 * 1024
 #: Seconds for a private engine's end before it is killed.
 _STOP_S = 5.0
-_DEFAULT_ENGINE = "kokoro"
 _ANY_HOST = ("", "0.0.0.0", "::")
 
 
@@ -102,7 +99,7 @@ class RunningInstance:
     def speak(self, request: Mapping[str, Any], report: ReportProgress) -> Iterator[Frame]:
         """See `SpeechSource`."""
         with contextlib.closing(self._when_ready("/api/speak", request, report)) as answer:
-            yield from _frames(answer)
+            yield from frames_of(answer)
 
     def encoded(self, request: Mapping[str, Any], audio_format: str, report: ReportProgress) -> Iterator[bytes]:
         """See `SpeechSource`."""
@@ -112,7 +109,7 @@ class RunningInstance:
             while data := answer.read1(_READ_BYTES):
                 yield data
 
-    def _when_ready(self, path: str, body: Mapping[str, Any], report: ReportProgress) -> _Answer:
+    def _when_ready(self, path: str, body: Mapping[str, Any], report: ReportProgress) -> Answer:
         """The good answer to a request, asked again while the instance starts.
 
         Raises:
@@ -120,7 +117,7 @@ class RunningInstance:
         """
         deadline = time.monotonic() + _LOAD_S
         while True:
-            answer = _Answer(self._connect(_SILENCE_S), "POST", path, body, self._headers)
+            answer = Answer(self._connect(_SILENCE_S), "POST", path, body, self._headers)
             if answer.status == 200:
                 return answer
             with contextlib.closing(answer):
@@ -135,7 +132,7 @@ class RunningInstance:
             time.sleep(_POLL_S)
 
     def _engine_state(self) -> dict[str, Any]:
-        with contextlib.closing(_Answer(self._connect(_ANSWER_S), "GET", "/api/status", None, self._headers)) as answer:
+        with contextlib.closing(Answer(self._connect(_ANSWER_S), "GET", "/api/status", None, self._headers)) as answer:
             snapshot = answer.json()
         engine = (snapshot.get("components") or {}).get("engine")
         return engine if isinstance(engine, dict) else {}
@@ -161,24 +158,11 @@ class PrivateEngine:
 
     def __enter__(self) -> PrivateEngine:
         """Starts the engine's process."""
-        config = self._config
-        prepare(config)
-        environment = child_environment(config, os.environ)
+        prepare(self._config)
         # A mark that is no instance's: a `start` elsewhere must not take this engine for its leftover.
-        environment[MARK_VARIABLE] = f"say:{os.urandom(8).hex()}"
-        root = str(Path(__file__).resolve().parents[2])
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
-        settings = {
-            "instance": config.instance,
-            "engine": _DEFAULT_ENGINE if config.engine == "auto" else config.engine,
-            "address": self._address,
-            "control_address": "",
-            "token": self._token,
-            "cache_dir": str(cache_dir(config)),
-            "device": config.device,
-            "threads": config.threads,
-        }
-        spec = ChildSpec("engine", (sys.executable, "-m", "webui.engine.worker"), environment, settings)
+        mark = f"say:{os.urandom(8).hex()}"
+        addresses = Addresses("", 0, control="", engine=self._address, mark=mark, engine_token=self._token)
+        spec = child_specs(self._config, addresses, os.environ)["engine"]
         log = _Log(self._paths.log_dir / "say.log")
         self._child = Child(spec, logs=log, on_exit=lambda _child, _status: log.close())
         return self
@@ -196,11 +180,11 @@ class PrivateEngine:
     def speak(self, request: Mapping[str, Any], report: ReportProgress) -> Iterator[Frame]:
         """See `SpeechSource`."""
         self._wait_until_ready(report)
-        answer = _Answer(self._connect(_SILENCE_S), "POST", "/speak", request, self._headers())
+        answer = Answer(self._connect(_SILENCE_S), "POST", "/speak", request, self._headers())
         with contextlib.closing(answer):
             if answer.status != 200:
                 raise answer.error()
-            yield from _frames(answer)
+            yield from frames_of(answer)
 
     def encoded(self, request: Mapping[str, Any], audio_format: str, report: ReportProgress) -> Iterator[bytes]:
         """Refuses: the encoders belong to the page's process."""
@@ -228,7 +212,7 @@ class PrivateEngine:
     def _health(self) -> dict[str, Any]:
         try:
             with contextlib.closing(
-                _Answer(self._connect(_ANSWER_S), "GET", "/health", None, self._headers())
+                Answer(self._connect(_ANSWER_S), "GET", "/health", None, self._headers())
             ) as answer:
                 return answer.json()
         except NotRunningError:  # it does not listen yet
@@ -246,7 +230,7 @@ class PrivateEngine:
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
     def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
-        return _ChannelConnection(self._address, timeout_s)
+        return ChannelConnection(self._address, timeout_s)
 
     def _private_address(self) -> tuple[str, str]:
         """Where the engine will listen, and the token that it will want."""
@@ -275,111 +259,8 @@ class _Log:
             self._file.close()
 
 
-class _ChannelConnection(http.client.HTTPConnection):
-    """HTTP over an address as `launcher.channel` writes it."""
-
-    def __init__(self, address: str, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._address = address
-
-    def connect(self) -> None:
-        """Opens the connection."""
-        self.sock = open_socket(self._address, self.timeout)
-
-
-class _Answer:
-    """One request and its answer; closing it drops the connection."""
-
-    def __init__(
-        self,
-        connection: http.client.HTTPConnection,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        headers: Mapping[str, str | bytes],
-    ) -> None:
-        self._connection = connection
-        content = None if body is None else json.dumps(body).encode()
-        sent = {**headers, "Connection": "close", **({"Content-Type": "application/json"} if content else {})}
-        try:
-            connection.request(method, path, content, sent)
-            self._response = connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            raise NotRunningError(
-                f"Nobody answers at {connection.host}:{connection.port} ({error or type(error).__name__}).",
-                fix="See what runs: launcher status",
-            ) from None
-        except BaseException:
-            connection.close()
-            raise
-        self.status = self._response.status
-
-    def read1(self, size: int) -> bytes:
-        """The next bytes of the body, empty at its end.
-
-        Raises:
-            EngineError: when the connection broke.
-        """
-        try:
-            return self._response.read1(size)
-        except (OSError, http.client.HTTPException):
-            raise _broken() from None
-
-    def json(self) -> dict[str, Any]:
-        """The body as an object; empty when it is none."""
-        try:
-            value = json.loads(self._response.read())
-        except (OSError, ValueError, http.client.HTTPException):
-            return {}
-        return value if isinstance(value, dict) else {}
-
-    def error(self) -> LauncherError:
-        """The error that the answer carries."""
-        data = self.json().get("error")
-        return _error_from(data if isinstance(data, dict) else {}, self.status)
-
-    def close(self) -> None:
-        """Drops the connection."""
-        self._response.close()
-        self._connection.close()
-
-
-def _frames(answer: _Answer) -> Iterator[Frame]:
-    """The answer's frames up to ``end``.
-
-    Raises:
-        LauncherError: the answer's ``error`` event, or that it broke off.
-    """
-    reader = FrameReader()
-    while data := answer.read1(_READ_BYTES):
-        try:
-            frames = reader.feed(data)
-        except FrameError:
-            raise _broken() from None
-        for frame in frames:
-            event = frame.event if frame.kind == EVENT else {}
-            if event.get("event") == "error":
-                raise _error_from(event, int(event.get("http_status") or 500))
-            yield frame
-            if event.get("event") == "end":
-                return
-    raise _broken()
-
-
-def _broken() -> EngineError:
-    return EngineError("The engine ended in the middle of the speech.", fix="Say it again; launcher logs says why.")
-
-
-def _error_from(data: Mapping[str, Any], status: int) -> LauncherError:
-    message = str(data.get("message") or f"The server answered {status}.")
-    fix = str(data.get("fix") or "")
-    if status >= 500:
-        return EngineError(message, fix=fix)
-    return SpeechError(message, fix=fix, param=str(data.get("param") or ""), http_status=status)
-
-
 def _report_loading(state: Mapping[str, Any], report: ReportProgress) -> None:
     progress = state.get("progress")
-    with contextlib.suppress(KeyError, TypeError, ValueError):
-        report(Progress.from_json(progress) if isinstance(progress, dict) else Progress("load"))
+    if isinstance(progress, dict):
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            report(Progress.from_json(progress))
