@@ -196,7 +196,7 @@ def test_the_banner_shows_stages_and_nothing_jumps(visit: Visit, service: StandI
     service.engine_state, service.progress = "ready", None
     visitor.wait_for_voices()
     places.append(visitor.evaluate(top))
-    assert "Ready: Sine" in visitor.page.inner_text(".tts-banner")
+    assert "Sine · CPU" in visitor.page.inner_text(".tts-banner")
     assert "IndexTTS adds" in visitor.page.inner_text("#tts-engine-note")
     service.engine_state = "restarting"
     visitor.wait("() => document.querySelector('.tts-banner').dataset.state === 'restarting'")

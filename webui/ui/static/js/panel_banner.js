@@ -36,7 +36,7 @@ function describe(engine) {
   const part = engine.engine;
   if (!part) return view;
   view.state = part.state;
-  if (part.state === "ready") return { ...view, words: readyWords(engine), detail: device(engine), busy: false };
+  if (part.state === "ready") return { ...view, words: t("engine_ready"), detail: readyDetail(engine.info), busy: false };
   if (part.state === "failed") {
     // The engine's own sentence names what is missing; the banner's says what that means for the page.
     return { ...view, words: t("engine_failed"), detail: part.error?.message ?? "", fix: part.error?.fix ?? "", busy: false };
@@ -46,13 +46,9 @@ function describe(engine) {
   return { ...view, words: t("engine_starting"), detail: loadingDetail(part.progress), share: share(part.progress) };
 }
 
-function readyWords(engine) {
-  const name = engine.info ? pick(engine.info.title) || engine.info.name : "";
-  return name ? t("engine_ready_named", { name }) : t("engine_ready");
-}
-
-function device(engine) {
-  return engine.info ? String(engine.info.device ?? "").toUpperCase() : "";
+function readyDetail(info) {
+  if (!info) return "";
+  return [pick(info.title) || info.name, String(info.device ?? "").toUpperCase()].filter(Boolean).join(" · ");
 }
 
 function loadingDetail(progress) {

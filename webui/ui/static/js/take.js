@@ -82,6 +82,7 @@ export class Take {
 
   #take(event, view) {
     if (event.event === "start") {
+      this.startedAt = performance.now(); // waiting for the engine or for others is not what speaking took
       this.rateHz = event.sample_rate_hz;
       this.sound.setRate(this.rateHz);
       this.segments = event.segments ?? [];
