@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from launcher.errors import EngineError, LauncherError, SpeechError
@@ -53,13 +53,13 @@ class EngineHolder:
         self._on_progress = on_progress
         self._engine: Engine | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
-        self._requests = 0
+        self._jobs: set[Future[None]] = set()
         self._running: Cancellation | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether a request is spoken or waits."""
-        return self._requests > 0
+        """Whether a request is spoken or waits; a cancelled one counts until the engine has let go of it."""
+        return bool(self._jobs)
 
     async def load(self) -> EngineInfo:
         """Loads the engine unless it is loaded, and returns what it is.
@@ -99,15 +99,15 @@ class EngineHolder:
         self._check_state()
         cancellation = Cancellation()
         pipe = _FramePipe(asyncio.get_running_loop(), cancellation)
-        self._requests += 1
-        self._thread.submit(self._speak_into, pipe, request, cancellation)
+        job = self._thread.submit(self._speak_into, pipe, request, cancellation)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
         try:
             while (item := await pipe.take()) is not None:
                 if isinstance(item, LauncherError):
                     raise item
                 yield item
         finally:
-            self._requests -= 1
             cancellation.cancel()
 
     def _check_state(self) -> None:
