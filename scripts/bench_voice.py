@@ -10,6 +10,7 @@ run. The recogniser and the pitch tracker come from the ``bench`` extra.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import resource
 import statistics
@@ -281,10 +282,7 @@ def _monotone(rows: list[judges.Acoustics], measure: str, way: int) -> bool:
     """Whether a measure never turns back by more than its own measuring noise (0.5 % or 0.1)."""
     values = [getattr(row, measure) for row in rows]
     return (
-        all(
-            (after - before) * way >= -max(0.1, abs(before) * 0.005)
-            for before, after in zip(values, values[1:], strict=False)
-        )
+        all((after - before) * way >= -max(0.1, abs(before) * 0.005) for before, after in itertools.pairwise(values))
         or not way
     )
 

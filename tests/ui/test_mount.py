@@ -157,3 +157,15 @@ def test_importing_the_page_does_not_import_gradio() -> None:
     code = "import webui.ui.page, sys; print('gradio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "False"
+
+
+def test_pandas_comes_when_it_is_used_and_not_before() -> None:
+    code = (
+        "import sys; from webui.ui.gradio_import import prepare_import; prepare_import(); import gradio;"
+        "assert 'pandas.core' not in sys.modules;"
+        "import pandas; table = gradio.Dataframe(); value = table.postprocess(pandas.DataFrame({'a': [1, 2]}));"
+        "from pandas.core.frame import DataFrame; assert DataFrame is pandas.DataFrame;"
+        "print(value.data)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "[[1], [2]]\n"), done.stderr
