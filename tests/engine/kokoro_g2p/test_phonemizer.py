@@ -98,6 +98,11 @@ def is_japanese_installed(phonemizer: Phonemizer) -> bool:
         ("你好\n世界", "ni↗xau↓. ʂɨ↘ʨje↘", "zh"),
         ("……你好", "ni↗xau↓", "zh"),
         ("他说“你好”了", "tʰa→ ʂwo→ “ni↗xau↓” lɤ", "zh"),
+        ("A计划", "ˈA ʨi↘xwa↘", "mixed"),
+        ("A, B", "ˈA, bˈi", "en"),
+        ("A cat", "ɐ kˈæt", "en"),
+        ('他说:"OK"', "tʰa→ ʂwo→: “ˌOkˈA”", "mixed"),
+        ("2 只猫", "lja↓ŋꭧɨ→ mau→", "zh"),
         ("ＡＰＩ", "ˌApˌiˈI", "en"),
     ],
 )

@@ -129,6 +129,20 @@ _NO_DECOMPOSITION = str.maketrans(
 )
 
 
+def paired_quotes(text: str) -> str:
+    """Straight double quotes made opening and closing ones; after a digit they are inches unless one is open."""
+    is_open = False
+
+    def turned(match: re.Match[str]) -> str:
+        nonlocal is_open
+        if not is_open and text[match.start() - 1 : match.start()].isdigit():
+            return match[0]
+        is_open = not is_open
+        return "“" if is_open else "”"
+
+    return re.sub('"', turned, text)
+
+
 def greek_names(text: str) -> str:
     """Greek letters that stand alone, as in formulas, by name."""
     return _GREEK_LETTER.sub(lambda match: f" {_GREEK.get(match[0].lower(), '')} ", text)

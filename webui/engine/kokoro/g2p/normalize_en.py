@@ -12,7 +12,7 @@ from collections.abc import Callable
 from webui.engine.kokoro.g2p import units
 from webui.engine.kokoro.g2p.characters import fold
 from webui.engine.kokoro.g2p.numbers_en import cardinal, decade, decimal, digits, ordinal, year
-from webui.engine.kokoro.g2p.words_en import ABBREVIATIONS, NAMES
+from webui.engine.kokoro.g2p.words_en import ABBREVIATIONS, CURRENCIES, NAMES
 
 Rule = tuple[re.Pattern[str], Callable[["re.Match[str]"], str]]
 
@@ -123,22 +123,7 @@ def _room(match: re.Match[str]) -> str:
     return f"{match[1]} {cardinal(match[2])} {'hundred' if match[3] == '00' else rest}"
 
 
-_CURRENCIES = {
-    "$": ("dollar", "dollars", "cent", "cents"),
-    "US$": ("U.S. dollar", "U.S. dollars", "cent", "cents"),
-    "HK$": ("Hong Kong dollar", "Hong Kong dollars", "cent", "cents"),
-    "€": ("euro", "euros", "cent", "cents"),
-    "£": ("pound", "pounds", "penny", "pence"),
-    "¥": ("yuan", "yuan", "fen", "fen"),
-    "RMB": ("yuan", "yuan", "fen", "fen"),
-    "CNY": ("yuan", "yuan", "fen", "fen"),
-    "USD": ("U.S. dollar", "U.S. dollars", "cent", "cents"),
-    "EUR": ("euro", "euros", "cent", "cents"),
-    "GBP": ("pound", "pounds", "penny", "pence"),
-    "₹": ("rupee", "rupees", "paisa", "paise"),
-    "₩": ("won", "won", "jeon", "jeon"),
-}
-_CURRENCY = "|".join(re.escape(sign) for sign in sorted(_CURRENCIES, key=len, reverse=True))
+_CURRENCY = "|".join(re.escape(sign) for sign in sorted(CURRENCIES, key=len, reverse=True))
 _SCALES = {
     "k": "thousand",
     "K": "thousand",
@@ -152,7 +137,7 @@ _SCALE = r"(?:\s?(?P<scale>thousand|million|billion|trillion|k|K|M|m|B|bn|T)(?![
 
 
 def _money(match: re.Match[str]) -> str:
-    one, many, cent, cents = _CURRENCIES[match["sign"]]
+    one, many, cent, cents = CURRENCIES[match["sign"]]
     amount, scale = _plain(match["amount"]), match["scale"]
     first = f"{_amount(match['first'])} to " if match["first"] else ""
     if scale:
@@ -292,6 +277,10 @@ _RULES: tuple[Rule, ...] = tuple(
             r"(?<![\d.-])(?P<year>\d{4})(?P<sep>[-/.])(?P<month>\d{1,2})(?P=sep)(?P<day>\d{1,2})(?:(?P<t>T)(?=\d)|(?![\d.-]*\d))",
             _iso_date,
         ),
+        (
+            r"(?<![\d-])((?:19|20)\d\d)-(0[1-9]|1[0-2])(?![\d-])",
+            lambda match: f"{_MONTHS[int(match[2]) - 1]} {year(match[1])}",
+        ),
         (r"(?<![\d/])(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})(?![\d/])", _american_date),
         (
             rf"(?P<month>{_MONTH}) (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:[-–](?P<day2>\d{{1,2}}))?(?![\d:%])"
@@ -392,5 +381,7 @@ _RULES: tuple[Rule, ...] = tuple(
         (r"×", _said(" times ")),
         (r"÷", _said(" divided by ")),
         (r"(?<=[A-Za-z])/(?=[A-Za-z])", _said(" ")),
+        # The letter A, which is no article: alone, in a list, or in the middle of a sentence.
+        (r"(?:^|(?<=[A-Za-z,;:] ))A(?=\s*(?:[,;:!?]|$))|(?<=[a-z] )A(?= )", _said("ay")),
     )
 )

@@ -267,6 +267,7 @@ _RULES: tuple[Rule, ...] = tuple(
             r"(?<![\d/.])(0?[1-9]|1[0-2])/([12]\d|3[01]|0?[1-9])(?=前|日|之前|截止|上午|下午|晚|早|[ (（]?(?:周|星期))",
             lambda match: f"{int(match[1])}月{int(match[2])}日",
         ),
+        (r"(?<![\d-])((?:19|20)\d\d)-(0[1-9]|1[0-2])(?![\d-])", lambda match: f"{digits(match[1])}年{int(match[2])}月"),
         (r"第(\d+)/(\d+)(页|章|集|题|步)", lambda match: f"第{match[1]}{match[3]}，共{match[2]}{match[3]}"),
         (r"(?<!\d)((?:19|20)\d0)s(?![A-Za-z])", lambda match: f"{match[1]}年代"),
         # telephones and codes
@@ -341,6 +342,7 @@ _RULES: tuple[Rule, ...] = tuple(
         (r"(?<![\d.])(?:1[89]|20)\d\d(?![\d.,])(?=[^\d年])", _bare_year),
         (r"(?<![\d.])(?:\d{9,}|0\d+)(?![\d.])", _long_number),
         (r"(?<!\d)\.(?=\d)", _spoken("0.")),
+        (rf"(?<=\d) (?=[{_HAN}])|(?<=[{_HAN}]) (?=\d)", _spoken("")),
         # signs
         (r"±", _spoken("正负")),
         (r"≈", _spoken("约等于")),

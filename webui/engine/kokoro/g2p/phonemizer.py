@@ -72,7 +72,7 @@ class Phonemizer:
                 its extra.
         """
         require_speakable(text)
-        runs = split_language(text, language)
+        runs = split_language(characters.paired_quotes(text), language)
         if "ja" not in self.languages:
             runs = _without_japanese(runs)
         pieces: list[Piece] = []

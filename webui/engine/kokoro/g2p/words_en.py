@@ -1,4 +1,4 @@
-"""English abbreviations and names that are not read as they are written.
+"""English abbreviations, currencies, and names that are not read as they are written.
 
 Invariants: data only.
 """
@@ -65,4 +65,21 @@ NAMES: dict[str, str] = {
     "www": "W W W",
     "a.k.a.": "A K A",
     "ASAP": "A S A P",
+}
+
+#: Sign -> one, several, the hundredth part, several of them.
+CURRENCIES: dict[str, tuple[str, str, str, str]] = {
+    "$": ("dollar", "dollars", "cent", "cents"),
+    "US$": ("U.S. dollar", "U.S. dollars", "cent", "cents"),
+    "HK$": ("Hong Kong dollar", "Hong Kong dollars", "cent", "cents"),
+    "€": ("euro", "euros", "cent", "cents"),
+    "£": ("pound", "pounds", "penny", "pence"),
+    "¥": ("yuan", "yuan", "fen", "fen"),
+    "RMB": ("yuan", "yuan", "fen", "fen"),
+    "CNY": ("yuan", "yuan", "fen", "fen"),
+    "USD": ("U.S. dollar", "U.S. dollars", "cent", "cents"),
+    "EUR": ("euro", "euros", "cent", "cents"),
+    "GBP": ("pound", "pounds", "penny", "pence"),
+    "₹": ("rupee", "rupees", "paisa", "paise"),
+    "₩": ("won", "won", "jeon", "jeon"),
 }
