@@ -198,7 +198,7 @@ def _sentence_language(sentence: str, language: str) -> str:
     if kana and not (kana * 4 < han and _ONLY_CHINESE.search(sentence)):
         return "ja"
     if han:
-        return "ja" if language == "ja" else "zh"
+        return "ja" if language == "ja" and not _ONLY_CHINESE.search(sentence) else "zh"
     return "en" if LATIN.search(sentence) else ""
 
 

@@ -84,6 +84,7 @@ def test_each_stretch_has_the_language_that_it_is_read_in(text: str, expected: l
         ("2026", "zh", [("2026", "zh")]),
         ("東京", "ja", [("東京", "ja")]),
         ("東京", "auto", [("東京", "zh")]),
+        ("这是什么", "ja", [("这是什么", "zh")]),
         ("Hello", "zh", [("Hello", "en")]),
         ("你好", "en", [("你好", "zh")]),
     ],
