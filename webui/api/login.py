@@ -24,7 +24,8 @@ _MAX_FORM_BYTES = 8 * 1024
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Log in · 登录</title>
 <style>body{{font:16px/1.6 system-ui,sans-serif;max-width:24rem;margin:15vh auto;padding:0 1rem;
-color-scheme:light dark}}input,button{{font:inherit;width:100%;box-sizing:border-box;padding:.6rem;margin:.4rem 0}}</style>
+color-scheme:light dark}}
+input,button{{font:inherit;width:100%;box-sizing:border-box;padding:.6rem;margin:.4rem 0}}</style>
 <h1>tts-launcher</h1><form method="post" action="{action}">
 <label for="token">Token (LAUNCHER_TOKEN) · <span lang="zh">访问令牌</span></label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>

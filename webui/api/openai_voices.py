@@ -1,7 +1,7 @@
 """OpenAI's voice names on our voices.
 
 Invariant: a name gives the same voice of an engine every time. A name goes to the voices of the gender that people
-hear in OpenAI's voice of that name, in order, round and round; `docs/architecture.md` says so too.
+hear in OpenAI's voice of that name, in order, round and round; `docs/api.md` says so too.
 """
 
 from __future__ import annotations

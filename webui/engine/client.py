@@ -20,6 +20,8 @@ from webui.engine.base import EngineInfo, SpeechRequest
 #: Connecting is local; the engine's loop answers `/health` and `/info` at once even while it loads or speaks.
 CONNECT_S = 2.0
 ANSWER_S = 10.0
+#: After which to ask again, where the engine does not say: a restart of the embedded engine takes 3 to 8 s.
+RETRY_AFTER_S = 5
 #: Between two frames lies one segment's synthesis; on a slow CPU a long segment may take a minute.
 SILENCE_S = 300.0
 
@@ -36,7 +38,13 @@ class EngineAwayError(EngineError):
     """
 
     def __init__(
-        self, message: str, *, fix: str = "", retry_after_s: int = 2, loading: bool = False, died: bool = False
+        self,
+        message: str,
+        *,
+        fix: str = "",
+        retry_after_s: int = RETRY_AFTER_S,
+        loading: bool = False,
+        died: bool = False,
     ) -> None:
         super().__init__(message, fix=fix or "It is restarted by itself; try again in a few seconds.")
         self.retry_after_s = retry_after_s
@@ -142,7 +150,7 @@ class EngineClient:
         return answer
 
 
-def error_from(data: Mapping[str, Any], retry_after_s: int = 2) -> LauncherError:
+def error_from(data: Mapping[str, Any], retry_after_s: int = RETRY_AFTER_S) -> LauncherError:
     """The exception from an error object or ``error`` event of the engine."""
     message, fix = str(data.get("message") or "The engine failed."), str(data.get("fix") or "")
     code = str(data.get("code") or "")
@@ -161,9 +169,9 @@ def error_from(data: Mapping[str, Any], retry_after_s: int = 2) -> LauncherError
 
 
 def _error_of(response: httpx.Response) -> LauncherError:
-    retry_after_s = 2
+    retry_after_s = RETRY_AFTER_S
     with contextlib.suppress(ValueError):
-        retry_after_s = int(response.headers.get("retry-after", "2"))
+        retry_after_s = int(response.headers.get("retry-after", RETRY_AFTER_S))
     try:
         return error_from(response.json()["error"], retry_after_s)
     except (json.JSONDecodeError, KeyError, TypeError):

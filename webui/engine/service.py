@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import math
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
-#: Seconds after which a client should ask again while the engine loads, when the engine itself gives no estimate.
-RETRY_AFTER_S = 2
+#: Seconds after which a client should ask again while the engine loads. The official OpenAI client asks three times in
+#: all, so twice this long must cover a start of the embedded engine (3 to 8 s).
+RETRY_AFTER_S = 5
 
 
 def create_service(holder: EngineHolder, token: str = "") -> ASGIApp:
@@ -139,8 +141,8 @@ def _answering(holder: EngineHolder, endpoint: _Endpoint) -> _Endpoint:
 
 
 def retry_after_s(eta_s: float | None) -> int:
-    """Whole seconds for a Retry-After header, from an estimate that may be missing."""
-    return RETRY_AFTER_S if eta_s is None else max(1, min(30, round(eta_s + 0.5)))
+    """Whole seconds for a Retry-After header, from an estimate of the present stage that may be missing."""
+    return max(RETRY_AFTER_S, min(30, math.ceil(eta_s or 0)))
 
 
 async def _speech_request(request: Request) -> SpeechRequest:
