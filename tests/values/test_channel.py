@@ -73,7 +73,12 @@ def test_a_line_that_breaks_the_protocol_is_refused(tmp_path: Path, answer: byte
 
 def test_a_closed_peer_a_refusal_and_silence_are_told_apart(tmp_path: Path) -> None:
     assert Channel.connect(serve(f"unix:{tmp_path}/1", lambda connection: None)).receive() is None
-    refusing = Channel.connect(serve(f"unix:{tmp_path}/2", lambda c: c.sendall(b'{"ok":false,"error":"no such"}\n')))
+
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b'{"ok":false,"error":"no such"}\n')
+
+    refusing = Channel.connect(serve(f"unix:{tmp_path}/2", refuse))
     with pytest.raises(ChannelError, match="no such"):
         refusing.call("status")
     release = threading.Event()
