@@ -6,11 +6,9 @@ cancelled request ends inside onnxruntime's run; after `unload` no session, dict
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib.util
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +29,7 @@ from webui.engine.base import (
     SpeechRequest,
 )
 from webui.engine.kokoro.chunking import ends_sentence, plan_segments
+from webui.engine.kokoro.memory import return_large_blocks, trim
 from webui.engine.kokoro.model_files import ModelFiles, prepare
 from webui.engine.kokoro.network import SAMPLE_RATE_HZ, Run, SplitNetwork, WholeNetwork
 from webui.engine.kokoro.phonemes import PhonemizerLike, Vocabulary, cut_phonemes
@@ -109,6 +108,7 @@ class KokoroEngine:
         """Stages ``assemble``, ``split`` (bytes), ``load`` and ``warm_up`` (steps)."""
         if self._loaded is not None:
             return
+        return_large_blocks()
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="phonemizer") as pool:
             vocabulary = Vocabulary.load(package_folder(DATA_PACKAGE) / "data" / "vocab.json")
             warming = pool.submit(self._warm_phonemizer, vocabulary)
@@ -141,7 +141,8 @@ class KokoroEngine:
     def segments(self, request: SpeechRequest) -> list[Segment]:
         """The first is short, later ones grow to about 7 s."""
         require_speakable(request.text)
-        texts = plan_segments(split_clauses(request.text), request.speed)
+        rate = request.speed * prosody_of(request.effective_emotion).rate
+        texts = plan_segments(split_clauses(request.text), rate)
         return [Segment(index, text, _language(text, request.language)) for index, text in enumerate(texts)]
 
     def synthesize(self, request: SpeechRequest, cancellation: Cancellation) -> Iterator[AudioChunk]:
@@ -177,11 +178,7 @@ class KokoroEngine:
         """Gives sessions, packs and dictionaries back to the system."""
         self._loaded = None
         gc.collect()
-        if sys.platform == "linux":
-            # glibc keeps freed pages for later; without this half of the memory would stay with the process.
-            trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-            if trim is not None:
-                trim(0)
+        trim()
 
     def _require_loaded(self) -> _Loaded:
         if self._loaded is None:
