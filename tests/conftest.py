@@ -7,19 +7,19 @@ Invariants: no setting of the person who runs the tests reaches a test; every pr
 from __future__ import annotations
 
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
 
+from tests.chromium import chromium, find_chromium
+
 RUN_MARK = "TTS_LAUNCHER_TEST_RUN"
 #: Names that change what the launcher does; a test sets its own.
 SETTINGS = ("LAUNCHER_", "HF_", "TORCH_HOME", "TRANSFORMERS_CACHE", "MODELSCOPE_", "GRADIO_", "XDG_")
-#: Debian's name first, then what other systems call it.
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 #: How long processes that were told to stop may take to be gone once the last test is over.
 GONE_WITHIN_S = 10.0
 
@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Say which tests this machine cannot run instead of failing them."""
-    if not any(shutil.which(name) for name in CHROMIUM_NAMES):
+    if find_chromium() is None:
         skip = pytest.mark.skip(reason="chromium is not installed")
         for item in items:
             if item.get_closest_marker("browser"):
@@ -71,3 +71,10 @@ def nothing_left_running(request: pytest.FixtureRequest) -> Iterator[None]:
         except psutil.Error:
             continue
     assert not lines, "tests left processes running:\n" + "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser for the tests of one file."""
+    with chromium() as running:
+        yield running

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import io
 import itertools
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from tests.browser.visitor import Visitor
+from tests.chromium import chromium
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--mute-audio", "--autoplay-policy=no-user-gesture-required"]
 TEXT = {
     "en": "The moon had climbed above the roofs. Only the little fox was still awake. “Are you listening?” it asked.",
     "zh": "月亮爬上了屋顶，只有小狐狸还醒着。“你在听吗？”它轻声问。Yes, I am, 有人轻轻地应了一声。",
@@ -55,11 +53,9 @@ def take(browser: Any, address: str, language: str, width: int, scheme: str) -> 
 
 def main(address: str) -> None:
     """All of them."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+    with chromium() as browser:
         for language, width, scheme in itertools.product(("en", "zh"), (390, 1440), ("light", "dark")):
             take(browser, address, language, width, scheme)
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -2,51 +2,45 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-from tests.browser.conftest import ARGUMENTS  # noqa: E402 - after the check that playwright is there
-from tests.browser.visitor import Visitor  # noqa: E402
-from tests.system.running import Running  # noqa: E402
-from tests.system.test_speech import read_wav  # noqa: E402
+from tests.browser.visitor import Visitor
+from tests.system.running import Running
+from tests.system.test_speech import read_wav
 
 pytestmark = [pytest.mark.browser, pytest.mark.voice]
 #: A loaded machine needs this for the page's framework and the voice together.
 PATIENCE_MS = 120_000
 
 
-def test_from_the_loading_page_to_speech_in_two_languages(data_dir: Path, tmp_path: Path) -> None:
+def test_from_the_loading_page_to_speech_in_two_languages(browser: Any, data_dir: Path, tmp_path: Path) -> None:
     instance = Running(data_dir, "browser")
     try:
         address = instance.wait(lambda snapshot: bool(snapshot.get("url")), "listening")["url"]
-        with sync_api.sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
-            context = browser.new_context(locale="zh-CN", accept_downloads=True)
-            # The loading page gives way to the page by itself; the visitor waits for what only the page has.
-            context.set_default_timeout(PATIENCE_MS)
-            visitor = Visitor(context, address)
-            visitor.page.set_default_timeout(PATIENCE_MS)
-            visitor.write("你好，世界。Hello world!")
-            visitor.generate()  # early: it waits for the engine
-            visitor.wait_for_state("done", "failed")
-            assert visitor.state() == "done"
-            file = tmp_path / "spoken.wav"
-            with visitor.page.expect_download() as download:
-                visitor.page.click("a[download]")
-            download.value.save_as(file)
-            samples, rate_hz = read_wav(file.read_bytes())
-            assert 1.5 < len(samples) / rate_hz < 6
-            assert int(abs(samples.astype(int)).max()) > 2000
-            assert visitor.script_errors == []
-            assert visitor.foreign_requests == []
-            _survive_a_dead_page(instance, visitor)
-            browser.close()
+        context = browser.new_context(locale="zh-CN", accept_downloads=True)
+        # The loading page gives way to the page by itself; the visitor waits for what only the page has.
+        context.set_default_timeout(PATIENCE_MS)
+        visitor = Visitor(context, address)
+        visitor.page.set_default_timeout(PATIENCE_MS)
+        visitor.write("你好，世界。Hello world!")
+        visitor.generate()  # early: it waits for the engine
+        visitor.wait_for_state("done", "failed")
+        assert visitor.state() == "done"
+        file = tmp_path / "spoken.wav"
+        with visitor.page.expect_download() as download:
+            visitor.page.click("a[download]")
+        download.value.save_as(file)
+        samples, rate_hz = read_wav(file.read_bytes())
+        assert 1.5 < len(samples) / rate_hz < 6
+        assert int(abs(samples.astype(int)).max()) > 2000
+        assert visitor.script_errors == []
+        assert visitor.foreign_requests == []
+        _survive_a_dead_page(instance, visitor)
+        context.close()
     finally:
         instance.stop()
 
