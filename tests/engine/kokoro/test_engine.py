@@ -127,6 +127,11 @@ def test_segments_name_their_language(engine: KokoroEngine) -> None:
     assert {segment.language for segment in segments} <= {"zh", "en", "mixed"}
 
 
+def test_what_could_be_any_language_is_in_the_texts(engine: KokoroEngine) -> None:
+    for text, language in (("今天学了圆周率。3.14。", "zh"), ("We learnt about circles. 3.14.", "en")):
+        assert {segment.language for segment in engine.segments(SpeechRequest(text))} == {language}
+
+
 def test_a_very_long_text_comes_in_bounded_chunks(engine: KokoroEngine) -> None:
     request = SpeechRequest("a" * 20_000)
     assert len(engine.segments(request)) > 100

@@ -37,7 +37,7 @@ from webui.engine.kokoro.prosody import Prosody, prosody_of
 from webui.engine.kokoro.speaker import Speaker, SplitSpeaker, Utterance, WholeSpeaker, find_world, finish
 from webui.engine.kokoro.voices import VOICES, Recipe, StylePacks, find_recipe
 from webui.engine.kokoro.weights import DATA_PACKAGE, KOKORO_INT8, ModelSource, package_folder
-from webui.text import require_speakable, split_clauses, split_language
+from webui.text import main_language, require_speakable, split_clauses, split_language
 
 log = logging.getLogger(__name__)
 
@@ -141,9 +141,9 @@ class KokoroEngine:
     def segments(self, request: SpeechRequest) -> list[Segment]:
         """The first is short, later ones grow to about 7 s."""
         require_speakable(request.text)
-        rate = request.speed * prosody_of(request.effective_emotion).rate
-        texts = plan_segments(split_clauses(request.text), rate)
-        return [Segment(index, text, _language(text, request.language)) for index, text in enumerate(texts)]
+        texts = plan_segments(split_clauses(request.text), request.speed)
+        language = _leading_language(request)
+        return [Segment(index, text, _language(text, language)) for index, text in enumerate(texts)]
 
     def synthesize(self, request: SpeechRequest, cancellation: Cancellation) -> Iterator[AudioChunk]:
         """See `webui.engine.base.Engine.synthesize`."""
@@ -156,9 +156,8 @@ class KokoroEngine:
                 param="language",
                 code="unknown_language",
             )
-        delivery = _Delivery(
-            find_recipe(request.voice), prosody_of(request.effective_emotion), request.speed, request.language
-        )
+        prosody = prosody_of(request.effective_emotion)
+        delivery = _Delivery(find_recipe(request.voice), prosody, request.speed, _leading_language(request))
         run = Run(cancellation)
         spoken = False
         for segment in self.segments(request):
@@ -242,6 +241,11 @@ def _pause_s(text: str) -> float:
 
 def _silence(seconds: float) -> Pcm:
     return np.zeros(round(seconds * SAMPLE_RATE_HZ), np.int16)
+
+
+def _leading_language(request: SpeechRequest) -> str:
+    """The language of what could be several: a segment of digits alone is read as the whole text is."""
+    return main_language(request.text) if request.language == "auto" else request.language
 
 
 def _language(text: str, requested: str) -> str:
