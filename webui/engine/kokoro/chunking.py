@@ -48,20 +48,20 @@ def ends_sentence(text: str) -> bool:
     return bool(_SENTENCE_END.search(text))
 
 
-def plan_segments(clauses: Sequence[str], rate: float = 1.0) -> list[str]:
+def plan_segments(clauses: Sequence[str], speed: float = 1.0) -> list[str]:
     """Joins clauses to segments that grow, and cuts clauses that are too long.
 
     Args:
         clauses: the text in pieces that end where a voice may pause; joined they are the text.
-        rate: speed of the request times that of the emotion; slow speech lasts longer and gets shorter segments.
+        speed: of the request; slow speech lasts longer, so that it gets shorter segments.
 
     Returns:
         Segments; joined they are the text.
     """
     segments: list[str] = []
     current = ""
-    budget = FIRST_S * rate
-    longest = LONGEST_S * rate
+    budget = FIRST_S * speed
+    longest = LONGEST_S * speed
     for clause in clauses:
         for part in _bounded(clause, longest if segments or current else budget * FIRST_TOLERANCE, budget):
             fits = estimate_s(current + part) <= budget

@@ -18,8 +18,8 @@ from launcher.errors import EngineError
 from webui.engine.kokoro.network import MAX_TOKENS, Ints
 from webui.engine.kokoro.tones import ToneSyllable
 
-#: Symbols of speech a second, Chinese and English alike, stress and tone marks included (measured).
-_SYMBOLS_PER_S = 12.5
+#: Symbols a second at rate 1, marks of stress and tone included: Chinese 16, English 14 to 17, Japanese 13 (measured).
+_SYMBOLS_PER_S = 16
 #: A run of the network beyond this takes memory that is never given back; see `chunking.LONGEST_S`.
 _LONGEST_S = 8.0
 _PAUSES = frozenset(".!?;:,—…")
