@@ -51,17 +51,6 @@ def test_it_speaks_and_tells_what_the_engine_is(tmp_path: Path) -> None:
         talk(running, use)
 
 
-def test_a_proxy_for_other_hosts_has_no_part_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-
-    async def use(client: EngineClient) -> None:
-        assert (await client.health())["state"] == "ready"
-
-    with worker(tmp_path) as running:
-        talk(running, use)
-
-
 def test_errors_keep_their_class(tmp_path: Path) -> None:
     async def use(client: EngineClient) -> None:
         with pytest.raises(SpeechError) as caught:

@@ -68,7 +68,6 @@ class EngineClient:
             transport=httpx.AsyncHTTPTransport(
                 uds=rest if unix else None, limits=httpx.Limits(max_keepalive_connections=0), verify=False
             ),
-            trust_env=False,  # the engine is on this machine: a proxy for other hosts has no part in it
             base_url="http://engine" if unix else f"http://{rest}",
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
