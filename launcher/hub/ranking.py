@@ -1,0 +1,135 @@
+"""Which endpoint first: by measured speed, kept in a file until it is old or a transfer disappoints.
+
+Invariants: the file holds no secret and may be deleted at any time; a damaged or missing one is an empty one; it is
+replaced in one step, and of two processes that write, the last one wins: nothing but speed is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from launcher.cache.layout import cache_dir
+from launcher.config import Config
+from launcher.hub.endpoints import Endpoint
+from launcher.hub.probe import ProbeReport
+
+FILE_NAME = "mirror-ranking.json"
+#: Speeds change with the hour and the day's congestion, and measuring costs seconds: once a day is enough, because a
+#: transfer that disappoints asks for a new measurement at once.
+MAX_AGE_S = 24 * 3600.0
+#: A mirror that was down or stale may have recovered soon after.
+MAX_REJECTION_AGE_S = 15 * 60.0
+#: A transfer below this part of what was measured is no longer the usual variation between two connections.
+DISAPPOINTING_PART = 1 / 3
+_FORMAT = 1
+#: Reports of the repositories that were measured last.
+_MAX_REPORTS = 200
+
+
+def rank(reports: Sequence[ProbeReport], endpoints: Sequence[Endpoint]) -> list[ProbeReport]:
+    """The reports, best first: usable ones by speed times weight, then those without a speed, then rejected ones.
+
+    Equally good ones keep the order of ``endpoints``, which is the user's.
+    """
+    weights = {one.url: one.weight for one in endpoints}
+    places = {one.url: place for place, one in enumerate(endpoints)}
+
+    def key(report: ProbeReport) -> tuple[bool, bool, float, int]:
+        speed = (report.bytes_per_s or 0.0) * weights.get(report.url, 1.0)
+        return not report.is_usable, not speed, -speed, places.get(report.url, len(places))
+
+    return sorted(reports, key=key)
+
+
+class Ranking:
+    """The measurements so far.
+
+    Args:
+        path: the file; need not exist.
+        reports: the newest of each endpoint and repository, oldest first.
+    """
+
+    def __init__(self, path: Path, reports: Sequence[ProbeReport] = ()) -> None:
+        self._path = path
+        self._reports = {(one.url, one.repo, one.revision): one for one in reports}
+
+    @classmethod
+    def load(cls, config: Config) -> Ranking:
+        """What the file of this installation holds."""
+        path = cache_dir(config) / FILE_NAME
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data["format"] != _FORMAT:
+                return cls(path)
+            return cls(path, [ProbeReport.from_json(one) for one in data["reports"]])
+        except (OSError, ValueError, TypeError, KeyError):
+            return cls(path)
+
+    def fresh(self, repo: str, revision: str, now: float | None = None) -> list[ProbeReport]:
+        """The reports on a repository that are not too old; ``now`` is in seconds since 1970."""
+        return [
+            one
+            for one in self._reports.values()
+            if (one.repo, one.revision) == (repo, revision) and _is_fresh(one, time.time() if now is None else now)
+        ]
+
+    def speeds(self, now: float | None = None) -> Mapping[str, float]:
+        """Address to bytes per second of one connection, from the newest report that is not too old."""
+        moment = time.time() if now is None else now
+        usable = [one for one in self._reports.values() if one.bytes_per_s and _is_fresh(one, moment)]
+        return {one.url: one.bytes_per_s or 0.0 for one in sorted(usable, key=lambda one: one.measured_at)}
+
+    def order(self, endpoints: Sequence[Endpoint], repo: str, revision: str) -> tuple[Endpoint, ...]:
+        """The endpoints, the best for this repository first; one that was never measured comes after those that were.
+
+        Those that were rejected lately come last and are not left out: what was true then need not be now.
+        """
+        rejected = {one.url for one in self.fresh(repo, revision) if not one.is_usable}
+        speeds = self.speeds()
+        return tuple(sorted(endpoints, key=lambda one: (one.url in rejected, -speeds.get(one.url, 0.0) * one.weight)))
+
+    def needs_probe(self, endpoints: Sequence[Endpoint], repo: str, revision: str) -> bool:
+        """Whether there are several endpoints, and one of them has neither a speed nor a fresh rejection."""
+        known = {*self.speeds(), *(one.url for one in self.fresh(repo, revision))}
+        return len(endpoints) > 1 and any(one.url not in known for one in endpoints)
+
+    def disappointed(self, url: str, bytes_per_s: float) -> bool:
+        """Whether an endpoint is so much slower than it was measured that it is measured anew next time.
+
+        Args:
+            url: of the endpoint.
+            bytes_per_s: of one connection, in a transfer that took long enough to tell.
+        """
+        if bytes_per_s >= self.speeds().get(url, 0.0) * DISAPPOINTING_PART:
+            return False
+        self._reports = {key: one for key, one in self._reports.items() if one.url != url}
+        self._save()
+        return True
+
+    def keep(self, reports: Sequence[ProbeReport]) -> None:
+        """Adds reports, in place of older ones about the same, and writes the file; a full disk is no failure."""
+        for report in reports:
+            self._reports.pop((report.url, report.repo, report.revision), None)
+            self._reports[(report.url, report.repo, report.revision)] = report
+        self._save()
+
+    def _save(self) -> None:
+        kept = list(self._reports.values())[-_MAX_REPORTS:]
+        data: dict[str, Any] = {"format": _FORMAT, "reports": [one.to_json() for one in kept]}
+        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
+        # Without the file the next fetch measures again: not worth a failure.
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(data), encoding="utf-8")
+            temporary.replace(self._path)
+
+
+def _is_fresh(report: ProbeReport, now: float) -> bool:
+    limit = MAX_AGE_S if report.is_usable else MAX_REJECTION_AGE_S
+    return 0 <= now - report.measured_at < limit
