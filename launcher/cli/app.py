@@ -42,6 +42,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "status": CommandEntry("launcher.cli.status:command", "Show what runs and how far it is."),
     "logs": CommandEntry("launcher.cli.logs:command", "Show the logs, or follow them."),
     "say": CommandEntry("launcher.cli.say:command", "Turn text into speech."),
+    "mirror": CommandEntry("launcher.cli.mirror:command", "Show, test and change where models come from."),
     "config": CommandEntry("launcher.cli.config:command", "Show every setting and where it came from."),
 }
 

@@ -148,7 +148,7 @@ def parse_endpoints(config: Config) -> tuple[Endpoint, ...]:
     if not named and OFFICIAL_URL in found and not found[OFFICIAL_URL].token:
         found[OFFICIAL_URL] = replace(found[OFFICIAL_URL], token=hf_token)
     for one in found.values():
-        _check_encryption(one, config)
+        check_encryption(one, config)
     return tuple(found.values())
 
 
@@ -211,7 +211,12 @@ def _read_token(entry: MirrorEntry, source: str, base: Path) -> str:
         ) from None
 
 
-def _check_encryption(endpoint: Endpoint, config: Config) -> None:
+def check_encryption(endpoint: Endpoint, config: Config) -> None:
+    """Refuses an address without encryption beyond this machine, unless the settings allow it.
+
+    Raises:
+        ConfigError: naming the address and the fix.
+    """
     parts = urlsplit(endpoint.url)
     if parts.scheme == "https" or config.allow_http_mirrors == "yes" or is_loopback(parts.hostname or ""):
         return

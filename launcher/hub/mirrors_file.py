@@ -28,7 +28,7 @@ from launcher.errors import ConfigError, StorageError
 
 #: The longest list that a person keeps is a few kilobytes.
 _MAX_BYTES = 1 << 20
-_NEW_FILE = "# Mirrors that models are fetched from; see docs/mirrors.md.\nbuiltin = true\n"
+_NEW_FILE = "# Mirrors that models are fetched from; see docs/mirrors.md.\nbuiltin = {}\n"
 _HEADER = re.compile(r"\s*\[")
 _MIRROR_HEADER = re.compile(r"\s*\[\[\s*mirror\s*\]\]")
 _BUILTIN_LINE = re.compile(r"(?m)^\s*builtin\s*=[^\n]*$")
@@ -44,14 +44,19 @@ def read_mirrors(path: Path) -> tuple[MirrorEntry | str, ...]:
     return _parse(path, _read(path))
 
 
-def add_mirror(path: Path, new: MirrorEntry) -> None:
-    """Adds a mirror at the file's end; makes the file, with the built-in ones, when there is none.
+def add_mirror(path: Path, new: MirrorEntry, *, keep_built_in: bool = True) -> None:
+    """Adds a mirror at the file's end; makes the file when there is none.
+
+    Args:
+        path: the file.
+        new: the mirror.
+        keep_built_in: whether a new file lists the built-in ones, which an existing file decides for itself.
 
     Raises:
         ConfigError: when it is listed already or the file has an error.
         StorageError: when the file cannot be written.
     """
-    text = _read(path) if path.exists() else _NEW_FILE
+    text = _read(path) if path.exists() else _NEW_FILE.format(str(keep_built_in).lower())
     before = _parse(path, text)
     if any(isinstance(one, MirrorEntry) and one.url == new.url for one in before):
         raise ConfigError(f"{path} lists {new.url} already.", fix=f"Edit it there, or run: mirror rm {new.url}")
@@ -71,7 +76,7 @@ def remove_mirror(path: Path, url: str, built_in: Mapping[str, str]) -> None:
         ConfigError: when it is not listed, or stands there in a way that only a person can edit.
         StorageError: when the file cannot be written.
     """
-    text = _read(path) if path.exists() else _NEW_FILE
+    text = _read(path) if path.exists() else _NEW_FILE.format("true")
     before = _parse(path, text)
     words = [word for word in built_in if word in before or "builtin" in before]
     if any(isinstance(one, MirrorEntry) and one.url == url for one in before):

@@ -18,11 +18,12 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from launcher.hub.client import Client, MirrorFault, Opened, Timeouts, host_of
+from launcher.hub.client import Client, MirrorFault, Timeouts, host_of
 from launcher.hub.endpoints import BUILT_IN, Endpoint
 from launcher.hub.judgement import Look, agree, compare_samples, judge, reference_of, sampled_file
 from launcher.hub.listing import BadListing, hub_files, modelscope_files, next_page
-from launcher.hub.remote_files import COMMIT, SHA256, RemoteFile
+from launcher.hub.remote_files import COMMIT, RemoteFile
+from launcher.hub.samples import contradiction, read_sample, shortcomings, wrong_bytes
 
 #: Enough for a connection to reach its speed on a fast line, little enough to measure on a slow one.
 SAMPLE_BYTES = 8 * 1024 * 1024
@@ -40,6 +41,8 @@ _HEAD_BYTES = 64 * 1024
 _READ_BYTES = 1 << 18
 
 _TOO_LATE = "does not answer in time"
+#: Kinds of `MirrorFault` that mean nobody is there.
+_NO_ANSWER = ("unreachable", "silent", "broken")
 
 Answer = TypeVar("Answer")
 
@@ -153,6 +156,30 @@ def probe(
     return [replace(one, rejected=one.rejected or liars.get(one.url, "")) for one in reports]
 
 
+def answers(endpoint: Endpoint, settings: Mapping[str, str], timeout_s: float = ROUND_S) -> str:
+    """Why nobody answers at an endpoint's address, as a clause; empty when somebody does, whatever the answer.
+
+    Args:
+        endpoint: whom to ask.
+        settings: proxies, as `launcher.config.Config.standard` has them.
+        timeout_s: the longest wait.
+    """
+    timeouts = Timeouts(connect_s=min(CONNECT_S, timeout_s), read_s=timeout_s)
+    client = Client(settings, connections=1, timeouts=timeouts)
+
+    def ask(asked: Endpoint) -> str:
+        try:
+            with client.open(f"{asked.url}/api/models", token=asked.token):
+                return ""
+        except MirrorFault as fault:
+            return fault.message if fault.kind in _NO_ANSWER else ""
+
+    try:
+        return _all_at_once(ask, [endpoint], timeout_s).get(endpoint.url, _TOO_LATE)
+    finally:
+        client.close()
+
+
 def _measure_one(
     prober: _Prober, looks: Mapping[str, Look], file: RemoteFile, binding: bool, endpoint: Endpoint
 ) -> tuple[ProbeReport, str]:
@@ -258,12 +285,12 @@ class _Prober:
         url = endpoint.file_url(self.repo, look.commit or self.revision, file.path)
         asked = {"Range": f"bytes=0-{wanted - 1}"} if wanted else {}
         with self.client.open(url, token=endpoint.token, headers=asked) as opened:
-            data, seconds, complete = _read_sample(opened, wanted, self.sample_s)
-            problem = _contradiction(endpoint, opened, look, file)
-            problem = problem or _wrong_bytes(file, data, wanted if complete else 0)
+            data, seconds, complete = read_sample(opened, wanted, self.sample_s)
+            problem = contradiction(endpoint, opened, look, file)
+            problem = problem or wrong_bytes(file, data, wanted if complete else 0)
             report = replace(
                 self.report(look, problem),
-                notes=(*look.notes, *_notes(endpoint, opened)),
+                notes=(*look.notes, *shortcomings(endpoint, opened)),
                 bytes_per_s=len(data) / seconds if data else None,
                 sample_bytes=len(data),
                 path=file.path,
@@ -288,7 +315,7 @@ class _Prober:
         except _Rejected:
             return "silent"
         except MirrorFault as fault:  # any answer at all is one, a refusal too
-            return "silent" if fault.kind in ("unreachable", "silent", "broken") else "answers"
+            return "silent" if fault.kind in _NO_ANSWER else "answers"
 
 
 def _by_path(files: Sequence[RemoteFile]) -> dict[str, RemoteFile]:
@@ -318,52 +345,3 @@ def _json(client: Client, endpoint: Endpoint, url: str) -> tuple[Any, str]:
         return json.loads(data), link
     except ValueError:
         raise _Rejected("answers with something that is no JSON") from None
-
-
-def _read_sample(opened: Opened, wanted: int, most_s: float) -> tuple[bytes, float, bool]:
-    """The bytes, the seconds from the answer's head to the last of them, and whether no more were to come."""
-    data, started = bytearray(), time.monotonic()
-    complete = False
-    while not complete and time.monotonic() - started < most_s:
-        part = opened.read(min(_READ_BYTES, wanted - len(data))) if len(data) < wanted else b""
-        complete = not part
-        data += part
-    return bytes(data), max(time.monotonic() - started, 1e-4), complete
-
-
-def _contradiction(endpoint: Endpoint, opened: Opened, look: Look, file: RemoteFile) -> str:
-    """What the headers of a file say against the list; empty when they agree."""
-    commit = opened.named.get("x-repo-commit", "")
-    if endpoint.speaks_hub and commit and commit != look.commit:
-        return f"names commit {look.commit[:8]} in its list and {commit[:8]} with its files"
-    own_etag = opened.headers.get("ETag", "") if endpoint.owns(opened.url) else ""
-    etag = (opened.named.get("x-linked-etag") or own_etag).removeprefix("W/").strip('"')
-    if endpoint.speaks_hub and (SHA256.fullmatch(etag) or COMMIT.fullmatch(etag)) and etag != file.etag:
-        return f"names another digest for {file.path} in its headers than in its list"
-    total = opened.headers.get("Content-Range", "").rpartition("/")[2]
-    if opened.status == 200:
-        total = opened.headers.get("Content-Length", "")
-    if total.isdigit() and int(total) != file.size:
-        return f"says that {file.path} has {total} bytes, and its list {file.size}"
-    return ""
-
-
-def _wrong_bytes(file: RemoteFile, data: bytes, expected: int) -> str:
-    """What is wrong with a sample that should have at least ``expected`` bytes; empty when nothing is."""
-    if len(data) < expected:
-        return f"sends {len(data)} bytes of {file.path} when asked for {expected}"
-    if len(data) == file.size:
-        digest = file.start_hash()
-        digest.update(data)
-        if digest.hexdigest() != file.etag:
-            return f"sends wrong bytes for {file.path}"
-    return ""
-
-
-def _notes(endpoint: Endpoint, opened: Opened) -> list[str]:
-    notes = []
-    if endpoint.speaks_hub and "x-repo-commit" not in opened.named:
-        notes.append("names no commit with its files, so huggingface_hub itself refuses it")
-    if opened.status == 200:
-        notes.append("sends whole files only, so it cannot share one with others")
-    return notes
