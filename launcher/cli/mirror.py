@@ -27,6 +27,7 @@ _COMMANDS = {
     "test": CommandEntry(f"{_HERE}:test_command", "Measure every mirror: does it hold a repository, how fast is it."),
     "add": CommandEntry(f"{_HERE}:add_command", "Add a mirror to the mirrors file."),
     "rm": CommandEntry(f"{_HERE}:remove_command", "Remove a mirror from the mirrors file."),
+    "explain": CommandEntry("launcher.cli.explain:command", "Show which host would serve a file, and which one did."),
 }
 
 
@@ -45,15 +46,19 @@ command = LazyGroup(
 )
 
 
-def _split_repo(text: str, revision: str | None) -> tuple[str, str]:
-    """``org/name`` and the revision of ``org/name[@revision]``; ``revision`` is the option's, which wins."""
+def split_repo(text: str, revision: str | None) -> tuple[str, str]:
+    """``org/name`` and the revision of ``org/name[@revision]``; ``revision`` is the option's, which wins.
+
+    Raises:
+        ConfigError: when it is no such name.
+    """
     found = _REPO.fullmatch(text)
     if found is None:
         raise ConfigError(f"{text!r} is not the name of a repository.", fix=f"Write it as {DEFAULT_REPO} or NAME@main.")
     return found["name"], revision or found["revision"] or "main"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as their widest cell; the first row is the heading."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
@@ -61,7 +66,12 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _endpoints(config: Config) -> tuple[Endpoint, ...]:
+def endpoints_in_use(config: Config) -> tuple[Endpoint, ...]:
+    """Every endpoint.
+
+    Raises:
+        ConfigError: when there is none.
+    """
     from launcher.hub.endpoints import parse_endpoints
 
     found = parse_endpoints(config)
@@ -81,14 +91,14 @@ def list_command(context: Context) -> None:
     from launcher.hub.ranking import Ranking
 
     config = context.load_config()
-    endpoints, speeds = _endpoints(config), Ranking.load(config).speeds()
+    endpoints, speeds = endpoints_in_use(config), Ranking.load(config).speeds()
     file = mirrors_file(config)
     context.output.result(
         {
             "mirrors": [_endpoint_json(one, speeds.get(one.url)) for one in endpoints],
             "file": str(file) if file else None,
         },
-        lambda: _table(
+        lambda: table(
             [
                 ("URL", "KIND", "CONNECTIONS", "WEIGHT", "TOKEN", "TRUSTED", "MB/S", "SET BY"),
                 *(_endpoint_row(one, speeds.get(one.url)) for one in endpoints),
@@ -119,12 +129,13 @@ def _endpoint_row(endpoint: Endpoint, bytes_per_s: float | None) -> tuple[str, .
         f"{endpoint.weight:g}",
         "yes" if endpoint.token else "-",
         "yes" if endpoint.trusted else "-",
-        _speed(bytes_per_s),
+        shown_speed(bytes_per_s),
         endpoint.source,
     )
 
 
-def _speed(bytes_per_s: float | None) -> str:
+def shown_speed(bytes_per_s: float | None) -> str:
+    """MB/s with one digit; ``-`` when it is not known."""
     return f"{bytes_per_s / 1e6:.1f}" if bytes_per_s else "-"
 
 
@@ -142,8 +153,8 @@ def test_command(context: Context, repo: str, revision: str | None, round_s: flo
     from launcher.hub.ranking import Ranking, rank
 
     config = context.load_config()
-    endpoints = _endpoints(config)
-    name, wanted = _split_repo(repo, revision)
+    endpoints = endpoints_in_use(config)
+    name, wanted = split_repo(repo, revision)
     reports = rank(probe(endpoints, name, wanted, config.standard, round_s=round_s), endpoints)
     Ranking.load(config).keep(reports)
     data = [{**report.to_json(), "usable": report.is_usable} for report in reports]
@@ -156,7 +167,7 @@ def test_command(context: Context, repo: str, revision: str | None, round_s: flo
 def _reports_text(repo: str, revision: str, reports: Sequence[ProbeReport]) -> str:
     rows = [("", "URL", "MS", "MB/S", "COMMIT", "BYTES FROM", "XET", "VERDICT"), *map(_report_row, reports)]
     sampled = next((report for report in reports if report.path), None)
-    lines = [f"{repo} at {revision}" + (f", measured with {sampled.path}" if sampled else ""), "", _table(rows)]
+    lines = [f"{repo} at {revision}" + (f", measured with {sampled.path}" if sampled else ""), "", table(rows)]
     notes = [f"  {report.url} {note}." for report in reports for note in report.notes]
     return "\n".join([*lines, "", *notes] if notes else lines)
 
@@ -166,7 +177,7 @@ def _report_row(report: ProbeReport) -> tuple[str, ...]:
         "+" if report.is_usable else "x",
         report.url,
         f"{report.latency_s * 1000:.0f}" if report.latency_s is not None else "-",
-        _speed(report.bytes_per_s),
+        shown_speed(report.bytes_per_s),
         report.commit[:8] or "-",
         report.origin.partition("://")[2] or "-",
         report.xet or "-",

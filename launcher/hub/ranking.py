@@ -47,6 +47,18 @@ def rank(reports: Sequence[ProbeReport], endpoints: Sequence[Endpoint]) -> list[
     return sorted(reports, key=key)
 
 
+def shares(reports: Sequence[ProbeReport], endpoints: Sequence[Endpoint]) -> dict[str, float]:
+    """Address to the part of a large file, from 0 to 1, that it would serve at the measured speeds."""
+    by_url = {one.url: one for one in endpoints}
+    paces = {
+        one.url: (one.bytes_per_s or 0.0) * by_url[one.url].connections * by_url[one.url].weight
+        for one in reports
+        if one.is_usable and one.url in by_url
+    }
+    total = sum(paces.values())
+    return {url: pace / total for url, pace in paces.items()} if total else {}
+
+
 class Ranking:
     """The measurements so far.
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from launcher.hub.placement import RepoFolder
+from launcher.hub.receipts import Receipt, Received, write_receipt
 from tests.servers.hub import Faults, GeneratedFile, HubServer, Repo
 
 ROOT = Path(__file__).parents[2]
@@ -141,3 +143,37 @@ def test_what_is_wrong_is_said(tmp_path: Path, arguments: tuple[str, ...], envir
 def test_help_without_a_command(tmp_path: Path) -> None:
     done = mirror(cwd=tmp_path)
     assert done.returncode == 0 and "test" in done.stdout and "Measure" in done.stdout
+
+
+def _receive(tmp_path: Path, hosts: dict[str, int]) -> None:
+    """A receipt of `REPO` on this disk, as a fetch writes it."""
+    folder = RepoFolder(tmp_path / "data" / "cache" / "huggingface" / "hub", NAME)
+    (folder.root / "refs").mkdir(parents=True)
+    (folder.root / "refs" / "main").write_text(REPO.commit)
+    files = {"model.bin": Received(REPO.sha256("model.bin"), 600_000, hosts)}
+    write_receipt(folder, Receipt(NAME, "main", REPO.commit, files, ()))
+
+
+def test_explain_says_who_would_and_who_did(tmp_path: Path, hub: HubServer, other: HubServer) -> None:
+    listed = f"{hub.url};trusted=yes,{other.url}"
+    _receive(tmp_path, {hub.url: 400_000, other.url: 200_000})
+    data = value(mirror("explain", NAME, "model.bin", "--json", cwd=tmp_path, LAUNCHER_MIRRORS=listed))
+    assert {one["url"]: one["rejected"] for one in data["would_serve"]} == {hub.url: "", other.url: ""}
+    assert sum(one["share"] for one in data["would_serve"]) == pytest.approx(1)
+    assert {one["origin"] for one in data["would_serve"]} == {hub.origin_url, other.origin_url}
+    assert data["did_serve"]["hosts"] == {hub.url: 400_000, other.url: 200_000}
+    assert data["did_serve"]["accounted_for"] is True
+    assert data["did_serve"]["sha256"] == REPO.sha256("model.bin")
+    text = mirror("explain", NAME, "model.bin", cwd=tmp_path, LAUNCHER_MIRRORS=listed).stdout
+    assert "Every byte is accounted for" in text and "66.7 %" in text
+
+
+def test_explain_without_a_network_and_without_a_receipt(tmp_path: Path, hub: HubServer) -> None:
+    before = mirror("explain", NAME, "model.bin", cwd=tmp_path, HF_ENDPOINT=hub.url)
+    assert before.returncode == 0 and "no receipt" in before.stdout and "100 %" in before.stdout
+    _receive(tmp_path, {hub.url: 599_999})
+    hub.forget()
+    done = mirror("explain", NAME, "model.bin", "--offline", cwd=tmp_path, HF_ENDPOINT=hub.url)
+    assert done.returncode == 0 and "do not add up" in done.stdout and hub.count() == 0
+    absent = mirror("explain", NAME, "absent.bin", cwd=tmp_path, HF_ENDPOINT=hub.url)
+    assert absent.returncode == 10 and "absent.bin" in absent.stderr
