@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -85,9 +85,16 @@ class Client:
         self._siblings = {_origin(url) for url in siblings}
         self._pools: dict[str, PoolManager] = {}
         self._lock = threading.Lock()
+        self._answers: set[BaseHTTPResponse] = set()
 
     def close(self) -> None:
-        """Closes every idle connection."""
+        """Closes every connection; a thread that waits for a body gets a fault."""
+        with self._lock:
+            answers = list(self._answers)
+        for answer in answers:
+            # One that has come to its end meanwhile has no connection any more.
+            with suppress(OSError, ValueError, RuntimeError):
+                answer.shutdown()
         for pool in self._pools.values():
             pool.clear()
 
@@ -152,10 +159,14 @@ class Client:
         try:
             raise_for_status(answer, place)
             opened = Opened(answer, place, named)
+            with self._lock:
+                self._answers.add(answer)
             with faults_of_urllib3(place):
                 yield opened
             whole = opened.is_read
         finally:
+            with self._lock:
+                self._answers.discard(answer)
             # What was not read to its end cannot be used again.
             if whole:
                 answer.release_conn()

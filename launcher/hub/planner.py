@@ -19,6 +19,9 @@ Range = tuple[int, int]  # first byte, one past the last
 WORTH_SPLITTING_S = 0.5
 #: Smaller parts cost more in requests than they gain.
 MIN_PART_BYTES = 64 * 1024
+#: What a connection gets to show its speed, and what to expect of one that has shown nothing.
+_STARTING_S = 1.5
+_GUESS_BYTES_PER_S = 1e6
 #: Speed is looked at over so many seconds.
 _WINDOW_S = 2.0
 
@@ -147,14 +150,17 @@ class Planner:
         Returns:
             The new lease, or ``None`` when no rest is worth it.
         """
+        hope = rate or _GUESS_BYTES_PER_S
+
+        def speed(lease: Lease) -> float:
+            # One that has just begun has shown nothing yet.
+            return lease.rate(now) if now - lease.begun >= _STARTING_S else max(lease.rate(now), hope)
+
         candidates = [lease for lease in self._leases if lease.left > 0]
-        if not candidates:
+        victim = max(candidates, key=lambda lease: lease.left / max(speed(lease), 1.0), default=None)
+        if victim is None or victim.left / max(speed(victim), 1.0) < WORTH_SPLITTING_S:
             return None
-        victim = max(candidates, key=lambda lease: lease.left / max(lease.rate(now), 1.0))
-        slow = victim.rate(now)
-        if victim.left / max(slow, 1.0) < WORTH_SPLITTING_S:
-            return None
-        fast = max(rate, slow, 1.0)
+        slow, fast = speed(victim), max(hope, speed(victim))
         kept = int(victim.left * slow / (slow + fast))
         if victim.left - kept < MIN_PART_BYTES:
             # A crumb moves only as a whole and only to somebody much faster.

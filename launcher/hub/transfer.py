@@ -32,6 +32,8 @@ _PIECE_S = 4.0
 BLOCK_BYTES = 1 << 20
 _READ_BYTES = 1 << 18
 _WATCH_S = 0.2
+#: How long the threads get to end. One may still wait for a mirror that has gone silent: it writes nothing any more.
+_END_S = 2.0
 #: What a power cut may cost: so much is written between two calls of fdatasync.
 _SYNC_BYTES = 256 << 20
 
@@ -71,7 +73,9 @@ class Transfer:
         self._watch = watch
         self._patience = patience
         self._clock = clock
-        self._condition = threading.Condition()
+        lock = threading.RLock()
+        self._condition = threading.Condition(lock)
+        self._hashable = threading.Condition(lock)
         self._failure: LauncherError | None = None
         self._crash: BaseException | None = None
         self._stopping = False
@@ -97,15 +101,17 @@ class Transfer:
         try:
             while not self._is_over():
                 with self._condition:
-                    self._condition.wait(_WATCH_S)
+                    self._condition.wait_for(self._is_over, _WATCH_S)
                     self._check_hope()
                 self._watch()
         finally:
             with self._condition:
                 self._stopping = True
                 self._condition.notify_all()
+            self._client.close()
+            deadline = self._clock() + _END_S
             for thread in threads:
-                thread.join()
+                thread.join(max(0.0, deadline - self._clock()))
             for job in self._jobs:
                 job.partial.close()
         if self._crash is not None:
@@ -218,6 +224,7 @@ class Transfer:
                     elapsed = max(self._clock() - started, 1e-3)
                     mirror.praise((lease.recorded - lease.start) / elapsed)
                 self._condition.notify_all()
+                self._hashable.notify()
 
     def _remember(self, mirror: Mirror, job: Job, opened: Opened) -> None:
         place = location_of(mirror, opened)
@@ -239,17 +246,16 @@ class Transfer:
                     skip -= skipped
                     data = data[skipped:]
                 with self._condition:
+                    if self._stopping:
+                        return
                     place = lease.accepted
                     taken = job.plan.accept(lease, len(data), self._clock())
-                    stopping = self._stopping
                 part = memoryview(data)[:taken]
                 job.partial.write(place, part)
                 found.update(part)
                 if lease.accepted - start >= BLOCK_BYTES:
                     self._record(mirror, job, lease, start, found.hexdigest())
                     start, found = lease.accepted, block_hash()
-                if stopping:
-                    return
                 self._check_speed(mirror, lease)
             if lease.end == request.end:
                 opened.read(1)  # the answer's end, so that its connection can be used again
@@ -261,7 +267,7 @@ class Transfer:
         with self._condition:
             job.partial.record(Block(start, lease.accepted, digest, mirror.url))
             job.plan.record(lease)
-            self._condition.notify_all()
+            self._hashable.notify()
 
     def _check_speed(self, mirror: Mirror, lease: Lease) -> None:
         now = self._clock()
@@ -300,7 +306,7 @@ class Transfer:
                 while job is None:
                     if self._is_over():
                         return
-                    self._condition.wait(_WATCH_S)
+                    self._hashable.wait(_WATCH_S)
                     job = self._next_to_hash()
                 prefix = job.plan.prefix
                 if self._stopping or self._failure or self._crash:
