@@ -48,7 +48,7 @@ class Wanted:
     repo: str
     revision: str = "main"
     selection: Selection = field(default_factory=Selection)
-    pinned: Mapping[str, str] = field(default_factory=dict)
+    pinned: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
