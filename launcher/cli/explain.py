@@ -74,7 +74,7 @@ class _Explained:
 
 
 @click.command(name="explain", help="Show which host would serve FILE of REPO now, and which ones did.")
-@click.argument("repo", metavar="REPO[@REVISION]")
+@click.argument("repo", metavar="NAME|REPO[@REVISION]")
 @click.argument("file")
 @click.option("--revision", metavar="REV", help="Branch, tag or commit; main by default.")
 @click.option("--offline", is_flag=True, help="Only what the receipt says; no network.")

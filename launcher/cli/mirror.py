@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 #: Measured with when nothing else is named: the models that most people come for.
 DEFAULT_REPO = "IndexTeam/IndexTTS-2"
-_REPO = re.compile(r"(?P<name>[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)?)(?:@(?P<revision>[^:\s]+))?", re.ASCII)
 _HERE = "launcher.cli.mirror"
 _COMMANDS = {
     "ls": CommandEntry(f"{_HERE}:list_command", "Show the mirrors in use and where each was set."),
@@ -47,15 +45,19 @@ command = LazyGroup(
 
 
 def split_repo(text: str, revision: str | None) -> tuple[str, str]:
-    """``org/name`` and the revision of ``org/name[@revision]``; ``revision`` is the option's, which wins.
+    """The repository and the revision that a name means.
+
+    Args:
+        text: ``org/name[@revision]``, or a model of the catalog, which means its first repository.
+        revision: the option's, which wins.
 
     Raises:
         ConfigError: when it is no such name.
     """
-    found = _REPO.fullmatch(text)
-    if found is None:
-        raise ConfigError(f"{text!r} is not the name of a repository.", fix=f"Write it as {DEFAULT_REPO} or NAME@main.")
-    return found["name"], revision or found["revision"] or "main"
+    from launcher.hub.catalog import lookup
+
+    part = lookup(text).parts[0]
+    return part.repo, revision or part.revision
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -143,7 +145,7 @@ def shown_speed(bytes_per_s: float | None) -> str:
 
 
 @click.command(name="test", help=f"Measure every mirror with REPO (default {DEFAULT_REPO}), all at the same time.")
-@click.argument("repo", default=DEFAULT_REPO, metavar="[REPO[@REVISION]]")
+@click.argument("repo", default=DEFAULT_REPO, metavar="[NAME|REPO[@REVISION]]")
 @click.option("--revision", metavar="REV", help="Branch, tag or commit; main by default.")
 @click.option("--timeout", "round_s", type=click.FloatRange(1, 120), default=10.0, show_default=True, metavar="S")
 @click.pass_obj

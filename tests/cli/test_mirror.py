@@ -84,6 +84,8 @@ def test_nobody_can_serve(tmp_path: Path, hub: HubServer) -> None:
     done = mirror("test", "org/absent", "--timeout", "2", cwd=tmp_path, HF_ENDPOINT=hub.url)
     assert done.returncode == 10 and "404" in done.stdout
     assert "Traceback" not in done.stderr
+    named = value(mirror("test", "bigvgan", "--json", cwd=tmp_path, HF_ENDPOINT=hub.url))
+    assert named["repo"] == "nvidia/bigvgan_v2_22khz_80band_256x"
     bad = mirror("test", "not a repo", cwd=tmp_path, HF_ENDPOINT=hub.url)
     assert bad.returncode == 2 and "'not a repo'" in bad.stderr
 
