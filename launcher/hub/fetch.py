@@ -81,6 +81,7 @@ class Fetched:
         state: afterwards.
         received: paths that were fetched now.
         hosts: address to bytes that ended in files.
+        rates: address to bytes per second of one connection, as far as they were measured.
         rejected: mirrors that were left out, with the reason.
         seconds: that it took.
         requests_made: whether any mirror was asked.
@@ -92,6 +93,7 @@ class Fetched:
     rejected: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     requests_made: bool = False
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,8 @@ class Fetcher:
         for one in received.values():
             for url, size in one.hosts.items():
                 hosts[url] = hosts.get(url, 0) + size
-        return Fetched(state, tuple(sorted(received)), hosts, rejected, time.monotonic() - started, True)
+        rates = {mirror.url: mirror.rate for mirror in mirrors if mirror.rate}
+        return Fetched(state, tuple(sorted(received)), hosts, rejected, time.monotonic() - started, True, rates)
 
     def _client(self) -> Client:
         connections = max((endpoint.connections for endpoint in self._endpoints), default=1)

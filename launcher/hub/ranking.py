@@ -1,4 +1,4 @@
-"""Which endpoint first: by measured speed, kept in a file until it is old or a transfer disappoints.
+"""Which endpoint first: by measured speed, kept in a file until it is old or a transfer says otherwise.
 
 Invariants: the file holds no secret and may be deleted at any time; a damaged or missing one is an empty one; it is
 replaced in one step, and of two processes that write, the last one wins: nothing but speed is lost.
@@ -20,13 +20,10 @@ from launcher.hub.endpoints import Endpoint
 from launcher.hub.probe import ProbeReport
 
 FILE_NAME = "mirror-ranking.json"
-#: Speeds change with the hour and the day's congestion, and measuring costs seconds: once a day is enough, because a
-#: transfer that disappoints asks for a new measurement at once.
+#: Speeds change with the hour and the day's congestion; every transfer measures again, so that a day is enough.
 MAX_AGE_S = 24 * 3600.0
 #: A mirror that was down or stale may have recovered soon after.
 MAX_REJECTION_AGE_S = 15 * 60.0
-#: A transfer below this part of what was measured is no longer the usual variation between two connections.
-DISAPPOINTING_PART = 1 / 3
 _FORMAT = 1
 #: Reports of the repositories that were measured last.
 _MAX_REPORTS = 200
@@ -106,23 +103,29 @@ class Ranking:
         speeds = self.speeds()
         return tuple(sorted(endpoints, key=lambda one: (one.url in rejected, -speeds.get(one.url, 0.0) * one.weight)))
 
-    def needs_probe(self, endpoints: Sequence[Endpoint], repo: str, revision: str) -> bool:
-        """Whether there are several endpoints, and one of them has neither a speed nor a fresh rejection."""
-        known = {*self.speeds(), *(one.url for one in self.fresh(repo, revision))}
-        return len(endpoints) > 1 and any(one.url not in known for one in endpoints)
-
-    def disappointed(self, url: str, bytes_per_s: float) -> bool:
-        """Whether an endpoint is so much slower than it was measured that it is measured anew next time.
+    def learn(
+        self,
+        endpoints: Sequence[Endpoint],
+        repo: str,
+        revision: str,
+        rates: Mapping[str, float],
+        rejected: Mapping[str, str],
+    ) -> None:
+        """Takes what a transfer found out: it measures better than any probe, also when it disappoints.
 
         Args:
-            url: of the endpoint.
-            bytes_per_s: of one connection, in a transfer that took long enough to tell.
+            endpoints: that were asked.
+            repo, revision: that were fetched.
+            rates: address to bytes per second of one connection.
+            rejected: address to why it was left out or dropped, as a clause.
         """
-        if bytes_per_s >= self.speeds().get(url, 0.0) * DISAPPOINTING_PART:
-            return False
-        self._reports = {key: one for key, one in self._reports.items() if one.url != url}
-        self._save()
-        return True
+        reports = [
+            ProbeReport(one.url, one.kind, repo, revision, rejected.get(one.url, ""), bytes_per_s=rates.get(one.url))
+            for one in endpoints
+            if rates.get(one.url) or one.url in rejected
+        ]
+        if reports:
+            self.keep(reports)
 
     def keep(self, reports: Sequence[ProbeReport]) -> None:
         """Adds reports, in place of older ones about the same, and writes the file; a full disk is no failure."""

@@ -179,3 +179,23 @@ def test_explain_without_a_network_and_without_a_receipt(tmp_path: Path, hub: Hu
     assert done.returncode == 0 and "do not add up" in done.stdout and hub.count() == 0
     absent = mirror("explain", NAME, "absent.bin", cwd=tmp_path, HF_ENDPOINT=hub.url)
     assert absent.returncode == 10 and "absent.bin" in absent.stderr
+
+
+def test_a_fetch_measures_the_mirrors_and_explain_proves_it(tmp_path: Path, hub: HubServer, other: HubServer) -> None:
+    other.set_faults(Faults(wrong_bytes=True))
+    listed = f"{hub.url};trusted=yes,{other.url}"
+    base = {**os.environ, "PYTHONPATH": str(ROOT), "LAUNCHER_DATA_DIR": str(tmp_path / "data")}
+    fetched = subprocess.run(
+        [sys.executable, "-m", "launcher", "fetch", NAME],
+        cwd=tmp_path,
+        env={**base, "LAUNCHER_MIRRORS": listed},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert fetched.returncode == 0, fetched.stderr
+    shown = value(mirror("ls", "--json", cwd=tmp_path, LAUNCHER_MIRRORS=listed))["mirrors"]
+    assert {one["url"]: one["bytes_per_s"] for one in shown}[hub.url] > 0
+    data = value(mirror("explain", NAME, "model.bin", "--offline", "--json", cwd=tmp_path, LAUNCHER_MIRRORS=listed))
+    assert data["did_serve"]["hosts"] == {hub.url: 600_000} and data["did_serve"]["accounted_for"] is True

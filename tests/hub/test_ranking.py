@@ -41,20 +41,24 @@ def test_it_is_kept_and_grows_old(tmp_path: Path) -> None:
     ranking = Ranking.load(config)
     assert ranking.order([DEAD, NEW, SLOW, FAST], "org/a", "main") == (FAST, SLOW, NEW, DEAD)
     assert ranking.order([DEAD, SLOW, FAST], "org/b", "main") == (FAST, SLOW, DEAD)
-    assert not ranking.needs_probe([FAST, SLOW, DEAD], "org/a", "main")
-    assert ranking.needs_probe([FAST, SLOW, DEAD, NEW], "org/a", "main")
-    assert not ranking.needs_probe([NEW], "org/a", "main")
     later = time.time() + MAX_REJECTION_AGE_S + 60
     assert {one.url for one in ranking.fresh("org/a", "main", later)} == {FAST.url, SLOW.url}
     assert ranking.speeds(time.time() + MAX_AGE_S + 60) == {}
 
 
-def test_a_disappointment_is_measured_again(tmp_path: Path) -> None:
+def test_a_transfer_that_disappoints_changes_the_order(tmp_path: Path) -> None:
     ranking = Ranking.load(settings(tmp_path))
     ranking.keep([report(FAST, 6), report(SLOW, 2)])
-    assert not ranking.disappointed(FAST.url, 3e6)
-    assert ranking.disappointed(FAST.url, 1e6)
-    assert Ranking.load(settings(tmp_path)).needs_probe([FAST, SLOW], "org/a", "main")
+    asked = [FAST, SLOW, NEW]
+    ranking.learn(asked, "org/a", "main", {FAST.url: 1e6, SLOW.url: 0.0}, {NEW.url: "sent wrong bytes"})
+    again = Ranking.load(settings(tmp_path))
+    assert again.order(asked, "org/a", "main") == (SLOW, FAST, NEW)
+    assert [one.rejected for one in again.fresh("org/a", "main") if one.url == NEW.url] == ["sent wrong bytes"]
+
+
+def test_a_transfer_that_says_nothing_writes_nothing(tmp_path: Path) -> None:
+    Ranking.load(settings(tmp_path)).learn([FAST], "org/a", "main", {}, {})
+    assert not (tmp_path / "cache").exists()
 
 
 def test_the_newest_measurement_counts(tmp_path: Path) -> None:
