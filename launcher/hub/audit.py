@@ -26,7 +26,7 @@ from launcher.hub.receiving import Request, Source, check_answer
 
 #: Fetching everything anew helps against a fault on the way, once; a second time shows that it was none.
 _MOST_FRESH_STARTS = 1
-_THREADS = 8
+AUDIT_THREADS = 8
 _READ_BYTES = 1 << 18
 
 
@@ -102,9 +102,7 @@ class Auditor:
             self._start_afresh(job)
             return {}
         with self._lock:
-            for suspect in job.suspects:
-                job.excluded.pop(suspect, None)
-            job.suspects.clear()
+            job.forgive()
             job.drop(list(job.partial.blocks))
         return {only: f"served wrong bytes of {job.file.path}: they are not what {job.file.etag[:12]} names"}
 
@@ -144,7 +142,7 @@ class Auditor:
                         found.append(_Dispute(block, checker, digest))
                     return
 
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with ThreadPoolExecutor(AUDIT_THREADS) as pool:
             list(pool.map(check, _taking_turns(job.partial.blocks)))
         return found[0] if found else None
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from launcher.errors import ConfigError, FetchError, StorageError
+from launcher.hub.audit import AUDIT_THREADS
 from launcher.hub.client import Client, Timeouts
 from launcher.hub.endpoints import Endpoint
 from launcher.hub.jobs import Job
@@ -222,7 +223,8 @@ class Fetcher:
         return Fetched(state, tuple(sorted(received)), hosts, rejected, time.monotonic() - started, True, rates)
 
     def _client(self) -> Client:
-        connections = max((endpoint.connections for endpoint in self._endpoints), default=1)
+        # All of them may lead to the same origin.
+        connections = sum(endpoint.connections for endpoint in self._endpoints) + AUDIT_THREADS
         urls = tuple(endpoint.url for endpoint in self._endpoints)
         return Client(self._settings, connections=connections, timeouts=self._timeouts, siblings=urls)
 

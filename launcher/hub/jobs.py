@@ -88,6 +88,12 @@ class Job:
             if block.start < self.hashed:
                 self.restart_hash()
 
+    def forgive(self) -> None:
+        """Those who are only suspected may serve again."""
+        for suspect in self.suspects:
+            self.excluded.pop(suspect, None)
+        self.suspects.clear()
+
     def bytes_by_host(self) -> dict[str, int]:
         """How many of the bytes came from which mirror."""
         found: dict[str, int] = {}

@@ -191,13 +191,12 @@ class Transfer:
         return None
 
     def _piece_bytes(self, mirror: Mirror, job: Job) -> int:
-        if not mirror.rate:
-            return FIRST_PIECE_BYTES
-        wish = int(mirror.rate * _PIECE_S * max(mirror.endpoint.weight, 0.1))
-        # Towards the end smaller ones, so that all connections end together.
+        wish = FIRST_PIECE_BYTES
+        if mirror.rate:
+            wish = min(int(mirror.rate * _PIECE_S * mirror.endpoint.weight), _MOST_PIECE_BYTES)
+        # Towards the end smaller ones, so that all connections end together and nothing has to be split.
         connections = sum(one.limit for one in self._mirrors if not one.out)
-        share = job.plan.pending_bytes // max(1, connections)
-        return max(_LEAST_PIECE_BYTES, min(wish, _MOST_PIECE_BYTES, share))
+        return max(_LEAST_PIECE_BYTES, min(wish, job.plan.pending_bytes // max(1, connections)))
 
     # Fetching one lease
 
@@ -355,6 +354,9 @@ class Transfer:
         for job in self._jobs:
             if not job.is_done and not (job.planner and job.planner.is_complete):
                 able = [one for one in self._mirrors if not one.out and one not in job.excluded]
+                if not able and job.suspects:
+                    job.forgive()  # whoever spoke against them is out: their turn again
+                    continue
                 if not able:
                     self._failure = self._failure or self._hopeless(job, "No mirror can serve")
                     return
