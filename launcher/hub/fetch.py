@@ -33,6 +33,8 @@ from launcher.progress import Progress
 
 #: Left free on the disk for everybody else's logs and temporary files.
 SPARE_BYTES = 64 << 20
+#: Between two words about progress: more often nobody can read.
+_TELL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -313,12 +315,14 @@ class Fetcher:
         """Compares what earlier attempts left with its digests."""
         begun = [job for job in jobs if job.partial.has_journal]
         meter = Meter("resume", sum(job.file.size for job in begun))
-        checked = 0
+        checked, told = 0, 0.0
 
         def count(size: int) -> None:
-            nonlocal checked
+            nonlocal checked, told
             checked += size
-            self._reporting.progress(meter.at(checked, time.monotonic()))
+            if (now := time.monotonic()) - told >= _TELL_S:
+                told = now
+                self._reporting.progress(meter.at(checked, now))
 
         for job in begun:
             job.open(count)

@@ -88,6 +88,12 @@ class Job:
             if block.start < self.hashed:
                 self.restart_hash()
 
+    def forget_from(self, place: int) -> None:
+        """Whoever serves only whole files will write over everything from ``place`` on."""
+        for block in self.partial.blocks:
+            if block.start >= place:
+                self.partial.drop(block)
+
     def forgive(self) -> None:
         """Those who are only suspected may serve again."""
         for suspect in self.suspects:

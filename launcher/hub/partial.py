@@ -115,18 +115,13 @@ class PartialFile:
             return os.read(self._descriptor, length)
 
     def record(self, block: Block) -> None:
-        """Writes into the journal that the block is there.
+        """Writes into the journal that the block is there; it overlaps with none on record.
 
         Raises:
             StorageError: when the disk is full or failing.
         """
         with self.storage_errors(), self._lock:
             self._journal.add(block)
-            # A mirror that serves only whole files may write over what was there.
-            for start in [
-                one.start for one in self._blocks.values() if one.start < block.end and block.start < one.end
-            ]:
-                del self._blocks[start]
             self._blocks[block.start] = block
 
     def drop(self, block: Block) -> Range:

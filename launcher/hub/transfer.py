@@ -29,7 +29,7 @@ _MOST_PIECE_BYTES = 64 << 20
 #: A piece should keep its connection busy for so long: rarer requests, and still quick to notice a slow mirror.
 _PIECE_S = 4.0
 #: What a crash may cost each connection: so much is written between two lines of the journal.
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 18
 _READ_BYTES = 1 << 18
 _WATCH_S = 0.2
 #: How long the threads get to end. One may still wait for a mirror that has gone silent: it writes nothing any more.
@@ -187,6 +187,7 @@ class Transfer:
                 continue
             lease = job.plan.take_rest(mirror, now)
             if lease is not None:
+                job.forget_from(lease.start)
                 return job, lease
         return None
 

@@ -50,6 +50,8 @@ def test_what_it_claims_is_there(
     partial = opened(folder)
     for step, (start, end) in steps:
         if step.startswith("write"):
+            if any(block.start < end and start < block.end for block in partial.blocks):
+                continue  # the planner gives no byte to two
             partial.write(start, CONTENT[start:end])
             if step == "write":
                 partial.record(block_of(start, end))
