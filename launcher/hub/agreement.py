@@ -63,18 +63,26 @@ def agree(
             f"Only {right[0].endpoint.url} answers for {repo}, and one mirror's word is not enough{_silence(silent)}.",
             fix=_TRUST_FIX,
         )
-    rejected = dict(silent)
-    for word in hubs:
-        if word.commit != commit:
-            rejected[word.endpoint.url] = f"is stale: it says {revision} is {word.commit[:12]}, not {commit[:12]}"
-        elif word.files != files:
-            rejected[word.endpoint.url] = f"lists other files at {commit[:12]}: {_first_difference(word.files, files)}"
-    for word in stores:
-        if word not in matching:
-            rejected[word.endpoint.url] = "has none of these files with the same size and sha256"
+    rejected = {**silent, **_contradicting(revision, commit, files, hubs)}
+    rejected |= {
+        word.endpoint.url: "has none of these files with the same size and sha256"
+        for word in stores
+        if word not in matching
+    }
     holders = tuple(word.endpoint.url for word in [*right, *matching])
     vouchers = (*holders, *(["pinned digests"] if confirmed_by_pins else []))
     return RepoTree(repo, revision, commit, files, vouchers, rejected, holders)
+
+
+def _contradicting(revision: str, commit: str, files: tuple[RemoteFile, ...], hubs: Sequence[Word]) -> dict[str, str]:
+    """Those that say otherwise, each with what it says."""
+    found = {}
+    for word in hubs:
+        if word.commit != commit:
+            found[word.endpoint.url] = f"is stale: it says {revision} is {word.commit[:12]}, not {commit[:12]}"
+        elif word.files != files:
+            found[word.endpoint.url] = f"lists other files at {commit[:12]}: {_first_difference(word.files, files)}"
+    return found
 
 
 def lacking(word: Word, files: Iterable[RemoteFile]) -> frozenset[str]:

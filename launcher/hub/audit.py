@@ -10,6 +10,7 @@ one is banned; nothing that an audit fetches is written.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from itertools import zip_longest
 from launcher.errors import FetchError
 from launcher.hub.client import Client, MirrorFault
 from launcher.hub.jobs import Job
-from launcher.hub.journal import Block, block_hash
+from launcher.hub.journal import Block
 from launcher.hub.mirrors import Mirror
 from launcher.hub.receiving import Request, Source, check_answer
 
@@ -35,8 +36,9 @@ class _Dispute:
     """Two mirrors that give different bytes for the same block."""
 
     block: Block
+    ours: str
     checker: Mirror
-    digest: str
+    theirs: str
 
 
 class Auditor:
@@ -137,9 +139,9 @@ class Auditor:
                 if found or checker.url == block.host:
                     continue
                 with suppress(MirrorFault):
-                    digest = self._digest(job, block, checker)
-                    if digest != block.digest:
-                        found.append(_Dispute(block, checker, digest))
+                    ours, theirs = job.partial.digest_of(block, hashlib.sha256()), self._digest(job, block, checker)
+                    if ours != theirs:
+                        found.append(_Dispute(block, ours, checker, theirs))
                     return
 
         with ThreadPoolExecutor(AUDIT_THREADS) as pool:
@@ -152,9 +154,9 @@ class Auditor:
                 continue
             with suppress(MirrorFault):
                 digest = self._digest(job, dispute.block, third)
-                if digest == dispute.block.digest:
+                if digest == dispute.ours:
                     return dispute.checker
-                if digest == dispute.digest:
+                if digest == dispute.theirs:
                     return origin
         if origin.endpoint.trusted != dispute.checker.endpoint.trusted:
             return dispute.checker if origin.endpoint.trusted else origin
@@ -163,7 +165,7 @@ class Auditor:
     def _digest(self, job: Job, block: Block, mirror: Mirror) -> str:
         """The digest of a block as this mirror has it."""
         request = Request.part(mirror, self._source, job, block.start, block.end)
-        found, left = block_hash(), block.end - block.start
+        found, left = hashlib.sha256(), block.end - block.start
         try:
             with self._client.open(request.url, token=request.token, headers=request.headers) as opened:
                 if check_answer(opened, request, job.file, self._source.commit):

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from launcher.errors import StorageError
-from launcher.hub.journal import Block, Journal, block_hash
+from launcher.hub.journal import Block, BlockHash, Journal
 from launcher.hub.planner import Range
-from launcher.hub.remote_files import RemoteFile
+from launcher.hub.remote_files import Hash, RemoteFile
 
 #: Read at once when digests are compared: large enough to be cheap, small enough to be nothing.
 READ_BYTES = 1 << 20
@@ -133,14 +133,15 @@ class PartialFile:
 
     def is_intact(self, block: Block) -> bool:
         """Whether the disk still holds what was written."""
-        found, place = block_hash(), block.start
-        while place < block.end:
-            data = self.read(place, min(READ_BYTES, block.end - place))
-            if not data:
-                return False
+        return self.digest_of(block, BlockHash()) == block.digest
+
+    def digest_of(self, block: Block, found: Hash) -> str:
+        """The digest of a block as it is on the disk now, made with the fresh hash ``found``."""
+        place = block.start
+        while place < block.end and (data := self.read(place, min(READ_BYTES, block.end - place))):
             found.update(data)
             place += len(data)
-        return found.hexdigest() == block.digest
+        return found.hexdigest()
 
     def sync(self) -> None:
         """Makes what was written so far survive a power cut."""

@@ -17,7 +17,7 @@ from launcher.errors import FetchError, LauncherError
 from launcher.hub.audit import Auditor
 from launcher.hub.client import Client, MirrorFault, Opened
 from launcher.hub.jobs import Job
-from launcher.hub.journal import Block, block_hash
+from launcher.hub.journal import Block, BlockHash
 from launcher.hub.mirrors import PROGRESS_BYTES, Mirror, Patience, reasons_text
 from launcher.hub.planner import Lease
 from launcher.hub.receiving import Request, Source, check_answer, location_of
@@ -234,7 +234,7 @@ class Transfer:
 
     def _receive(self, mirror: Mirror, job: Job, lease: Lease, opened: Opened, request: Request) -> None:
         skip = check_answer(opened, request, job.file, self._source.commit)
-        start, found = lease.accepted, block_hash()
+        start, found = lease.accepted, BlockHash()
         try:
             while lease.left > 0:
                 data = opened.read(_READ_BYTES)
@@ -255,7 +255,7 @@ class Transfer:
                 found.update(part)
                 if lease.accepted - start >= BLOCK_BYTES:
                     self._record(mirror, job, lease, start, found.hexdigest())
-                    start, found = lease.accepted, block_hash()
+                    start, found = lease.accepted, BlockHash()
                 self._check_speed(mirror, lease)
             if lease.end == request.end:
                 opened.read(1)  # the answer's end, so that its connection can be used again

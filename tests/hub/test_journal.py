@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from launcher.hub.journal import Block, Journal, block_hash
+from launcher.hub.journal import Block, BlockHash, Journal
 from launcher.hub.partial import PartialFile
 from launcher.hub.planner import gaps, merged
 from launcher.hub.remote_files import RemoteFile
@@ -29,7 +29,7 @@ STEPS = st.one_of(
 
 
 def block_of(start: int, end: int, host: str = "http://a") -> Block:
-    found = block_hash()
+    found = BlockHash()
     found.update(CONTENT[start:end])
     return Block(start, end, found.hexdigest(), host)
 
