@@ -190,14 +190,18 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def copy_into(folder: Path, snapshot: Path, paths: Iterable[str]) -> None:
-    """Puts files of a snapshot into a plain folder, as hard links where possible.
+    """Copies files of a snapshot into a plain folder; no links, because people change what is in their own folders.
 
     Raises:
         StorageError: when the folder cannot take them.
     """
     for path in paths:
+        target = folder / path
         try:
-            _copy((snapshot / path).resolve(), folder / path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            fresh = _beside(target)
+            shutil.copyfile(snapshot / path, fresh)
+            fresh.replace(target)
         except OSError as error:
             raise storage_failure(error, folder, path) from None
 
