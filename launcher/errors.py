@@ -10,7 +10,8 @@
     ├── EngineError         6   the speech engine is missing, failed to load, or died
     ├── StopError           7   a process survived every means that we may use
     ├── SpeechError         8   the request for speech is wrong (text, voice, emotion, format)
-    └── StartError          9   a component did not come up
+    ├── StartError          9   a component did not come up
+    └── FetchError          10  weights are missing, and no mirror serves them rightly
 
 Invariants: the message is one sentence that names the setting and the value; ``fix`` is one sentence that says
 what to do; neither ever holds a secret. The number is the exit code of the command line (0 success, 130 Ctrl-C).
@@ -106,3 +107,9 @@ class StartError(LauncherError):
     """A component did not come up."""
 
     exit_code = 9
+
+
+class FetchError(LauncherError):
+    """Weights are missing, and no mirror serves them rightly."""
+
+    exit_code = 10

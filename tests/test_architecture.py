@@ -21,7 +21,7 @@ MODULES = {file.module for file in OURS}
 #: Modules of launcher/ that every process may import: the standard library is all they need.
 SHARED = {"errors", "progress", "frames", "channel", "access"}
 #: launcher/, left to right: an import may only point to the left.
-LAUNCHER_LAYERS = [SHARED, {"config"}, {"cache"}, {"process"}, {"apps"}, {"cli"}, {"__main__"}]
+LAUNCHER_LAYERS = [SHARED, {"config"}, {"cache"}, {"hub"}, {"process"}, {"apps"}, {"cli"}, {"__main__"}]
 #: webui/, left to right: an import may only point to the left.
 WEBUI_LAYERS = [
     {"emotion", "text", "audio", "settings"},
@@ -37,6 +37,7 @@ WEBUI_LAYERS = [
 LAUNCHER_PACKAGES = {
     "config": {"dotenv", "platformdirs"},
     "cache": {"filelock", "platformdirs", "psutil"},
+    "hub": {"urllib3", "filelock", "huggingface_hub", "tomli"},
     "process": {"psutil", "filelock"},
     "apps": {"psutil"},
     "cli": {"click", "psutil"},
@@ -46,7 +47,18 @@ PAGE_PACKAGES = {"gradio", "fastapi", "pydantic", "gradio_client"}
 #: What `--help` must not load: each costs from 10 ms to seconds.
 HEAVY = {
     *PAGE_PACKAGES,
-    *("numpy", "torch", "starlette", "onnxruntime", "huggingface_hub", "httpx", "pandas", "scipy", "uvicorn"),
+    *(
+        "numpy",
+        "torch",
+        "starlette",
+        "onnxruntime",
+        "huggingface_hub",
+        "httpx",
+        "urllib3",
+        "pandas",
+        "scipy",
+        "uvicorn",
+    ),
     *("psutil", "dotenv", "platformdirs", "filelock", "asyncio", "ssl", "multiprocessing", "concurrent", "email"),
     "webui",
 }

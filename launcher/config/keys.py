@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from launcher.config import parsers
+from launcher.config import mirror_list, parsers
 from launcher.config.parsers import Parser
 
 PREFIX = "LAUNCHER_"
@@ -29,6 +29,7 @@ class Key:
         parse: from text to value.
         secret: never shown.
         is_path: made absolute before `parse`.
+        path_suffix: text that ends so is a path even if not every value is.
         default_note: what happens without it, when ``default`` cannot say so.
         empty_counts: an empty value in the environment is a value.
     """
@@ -41,6 +42,7 @@ class Key:
     parse: Parser = parsers.text
     secret: bool = False
     is_path: bool = False
+    path_suffix: str = ""
     default_note: str = ""
     empty_counts: bool = False
 
@@ -220,6 +222,24 @@ _OWN = (
         "可以排队等待引擎的请求数；超出时返回 429。",
         "8",
         parsers.whole_number(1, 10_000),
+    ),
+    Key(
+        "LAUNCHER_MIRRORS",
+        "",
+        "Mirrors that models are fetched from: a list with options, or a .toml file; see docs/mirrors.md.",
+        "下载模型使用的镜像站：带选项的列表或 .toml 文件；见 docs/mirrors.zh.md。",
+        "builtin,https://mirror.example.org;weight=2",
+        mirror_list.mirrors,
+        path_suffix=".toml",
+        default_note="DATA/mirrors.toml, HF_ENDPOINT, or the built-in list",
+    ),
+    Key(
+        "LAUNCHER_ALLOW_HTTP_MIRRORS",
+        "no",
+        "Allow mirrors without encryption (http) beyond this machine: yes or no.",
+        "是否允许使用本机以外的未加密（http）镜像站：yes 或 no。",
+        "yes",
+        parsers.choice("yes", "no"),
     ),
 )
 

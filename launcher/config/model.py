@@ -37,6 +37,7 @@ class Config:
         threads: 0 lets the engine choose.
         data_dir: absolute.
         stop_grace_s, restart_window_s: seconds.
+        mirrors: a checked list or the absolute path of a ``.toml`` file; see `launcher.hub.endpoints`.
         standard: what the user set (environment or ``.env``) of the standard names, and whatever else stands in
             ``.env``; for the children.
         values: every key of the table, in its order.
@@ -64,6 +65,8 @@ class Config:
     max_text_chars: int
     max_body_bytes: int
     queue_size: int
+    mirrors: str
+    allow_http_mirrors: str
     standard: Mapping[str, str]
     values: tuple[SettingValue, ...]
     dotenv_path: Path | None

@@ -25,6 +25,7 @@ _CHINESE_NOTES = {
     "tts-launcher in the system's folder for user data": "系统用户数据目录下的 tts-launcher",
     "not set": "未设置",
     "not set: all": "未设置：全部",
+    "DATA/mirrors.toml, HF_ENDPOINT, or the built-in list": "DATA/mirrors.toml、HF_ENDPOINT 或内置列表",
 }
 _HEAD = """\
 # Settings of tts-launcher. Copy this file to .env and remove the # before what you want to change.

@@ -160,7 +160,8 @@ def _parse(key: Key, found: _Found, report: _Report) -> Any:
     try:
         if any(ord(character) < 32 or ord(character) == 127 for character in found.text):
             raise BadValue("holds a control character.", "Remove it; a line break needs to go too.")
-        text = absolute_path(found.text, found.base) if key.is_path else found.text
+        is_path = key.is_path or (key.path_suffix and found.text.endswith(key.path_suffix) and "://" not in found.text)
+        text = absolute_path(found.text, found.base) if is_path else found.text
         return Path(text) if key.name == "LAUNCHER_DATA_DIR" else key.parse(text)
     except BadValue as bad:
         shown = key.name if _hides_value(key, found.text) else f"{key.name}={_shorten(found.text)!r}"
@@ -169,7 +170,7 @@ def _parse(key: Key, found: _Found, report: _Report) -> Any:
 
 
 def _hides_value(key: Key, text: str) -> bool:
-    return key.secret or "@" in text  # credentials inside an address
+    return key.secret or "@" in text or "token=" in text.lower()  # credentials inside an address or an option
 
 
 def _shorten(text: str) -> str:

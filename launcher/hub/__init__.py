@@ -1,0 +1,1 @@
+"""Weights from mirrors: which there are, which is fastest, and what came from where."""

@@ -1,0 +1,111 @@
+"""What each model needs, as data (``catalog.json``), and how people name a model or a repository.
+
+A name is one of the catalog's, or ``org/name[@revision][:pattern,pattern...]``.
+
+Invariants: the catalog is read when it is asked for; a part that uses another entry has no parts of its own; sizes
+are what is known beforehand, and what a fetch does is decided by what the hub lists.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+from launcher.errors import ConfigError
+from launcher.hub.fetch import Wanted
+from launcher.hub.selection import Selection
+
+_REPO = re.compile(
+    r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[^:]+))?(:(?P<patterns>.+))?", re.ASCII
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One repository of a model.
+
+    Attributes:
+        repo: ``org/name``.
+        licence: as its authors name it; empty when it is not known.
+        include: patterns of the files that are needed; empty for all release assets.
+        sizes: bytes by path, as far as known.
+        revision: a branch, tag or commit.
+    """
+
+    repo: str
+    licence: str = ""
+    include: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    revision: str = "main"
+
+    @property
+    def wanted(self) -> Wanted:
+        """What to fetch for it."""
+        return Wanted(self.repo, self.revision, Selection(self.include))
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """A model and all that it needs.
+
+    Attributes:
+        name: as people write it.
+        title: one line about it.
+        engines: that need it.
+        parts: its repositories.
+    """
+
+    name: str
+    title: str
+    engines: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+
+def catalog() -> tuple[CatalogEntry, ...]:
+    """Every model of the catalog, in its order."""
+    text = resources.files("launcher.hub").joinpath("catalog.json").read_text(encoding="utf-8")
+    models = json.loads(text)["models"]
+    by_name = {model["name"]: model for model in models}
+    return tuple(
+        CatalogEntry(model["name"], model["title"], tuple(model["engines"]), tuple(_parts(model, by_name)))
+        for model in models
+    )
+
+
+def _parts(model: Mapping[str, Any], by_name: Mapping[str, Mapping[str, Any]]) -> list[Part]:
+    found: list[Part] = []
+    for part in model["parts"]:
+        if "use" in part:
+            found += _parts(by_name[part["use"]], {})
+        else:
+            revision = part.get("revision", "main")
+            found.append(Part(part["repo"], part["licence"], tuple(part["include"]), part["sizes"], revision))
+    return found
+
+
+def lookup(name: str, entries: Sequence[CatalogEntry] | None = None) -> CatalogEntry:
+    """The model of that name, or an entry for the repository that it names.
+
+    Raises:
+        ConfigError: when it is neither.
+    """
+    entries = catalog() if entries is None else entries
+    for entry in entries:
+        if entry.name == name.lower():
+            return entry
+    found = _REPO.fullmatch(name)
+    if found is None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name.lower(), [entry.name for entry in entries], n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]}?" if near else "See the names with: models"
+        raise ConfigError(
+            f"There is no model {name!r} in the catalog.", fix=f"{hint} A repository is written org/name."
+        )
+    patterns = tuple(filter(None, (part.strip() for part in (found["patterns"] or "").split(","))))
+    part = Part(found["repo"], include=patterns, revision=found["revision"] or "main")
+    return CatalogEntry(found["repo"], found["repo"], (), (part,))
