@@ -24,7 +24,8 @@ from webui.engine.kokoro.network import (
     open_session,
 )
 from webui.engine.kokoro.phonemes import Vocabulary
-from webui.engine.kokoro.speaker import stretch
+from webui.engine.kokoro.prosody import Prosody
+from webui.engine.kokoro.speaker import SplitSpeaker, Utterance, stretch
 from webui.engine.kokoro.voices import RECIPES, StylePacks
 from webui.engine.kokoro.weights import DATA_PACKAGE, KOKORO_INT8, assemble, package_folder
 
@@ -81,6 +82,15 @@ def test_the_halves_are_bit_for_bit_the_whole(
     audio = network.decode(plan, style, run)
     assert np.array_equal(audio, expected)
     assert np.array_equal(network.decode(plan, style, run), expected)
+
+
+def test_a_neutral_utterance_is_bit_for_bit_the_whole_model_s(
+    network: SplitNetwork, voice_cache: Path, tokens: Ints, style: Floats, run: Run
+) -> None:
+    # Shortening even the silence before the first sound makes a listener miss that sound.
+    whole = WholeNetwork(assemble(voice_cache / "kokoro", KOKORO_INT8, lambda progress: None), threads=2)
+    utterance = Utterance(tokens, style, (), 1.0, Prosody(), gain_db=0.0, tonal=False, final=True)
+    assert np.array_equal(SplitSpeaker(network).speak(utterance, run), whole.speak(tokens, style, 1.0, run))
 
 
 def test_a_plan_s_parts_agree_in_length(network: SplitNetwork, plan: Plan, style: Floats, run: Run) -> None:

@@ -22,8 +22,6 @@ log = logging.getLogger(__name__)
 
 #: The rates that the network was trained to vary over; what is beyond is stretched after it.
 _NETWORK_RATES = (0.6, 1.7)
-#: The start and end tokens are half a second of silence that is made only to be trimmed: half of it is enough.
-_EDGE_RATE = 2.0
 #: Peaks above this are bent so that none exceeds `_CEILING`; neutral speech peaks at about 0.45.
 _KNEE = 0.7
 _CEILING = 0.98
@@ -75,7 +73,6 @@ class SplitSpeaker:
         rate = utterance.rate * utterance.prosody.rate
         inside = min(max(rate, _NETWORK_RATES[0]), _NETWORK_RATES[1])
         rates = np.full(len(utterance.tokens), inside, np.float32)
-        rates[[0, -1]] = _EDGE_RATE
         plan = self._network.plan(utterance.tokens, utterance.style, rates, run)
         f0_hz = pull_tones(plan.f0_hz, plan.durations, utterance.syllables)
         f0_hz = edit_f0(f0_hz, utterance.prosody, tonal=utterance.tonal, final=utterance.final)
@@ -120,7 +117,8 @@ def find_world() -> Any | None:
 def stretch(plan: Plan, factor: float) -> Plan:
     """The plan with its time axis stretched: frames are repeated or left out, pitch and energy interpolated.
 
-    The silence of the start and end tokens keeps its length, since it is trimmed anyway.
+    The frames of the start and end tokens keep their length: they are silence but for the onset of the first sound,
+    which is lost when they are made shorter.
     """
     head, tail = int(plan.durations[0]), int(plan.durations[-1])
     middle = max(1, round((plan.frames - head - tail) * factor))
