@@ -5,10 +5,10 @@ Directions are those on which the literature agrees; amounts were tuned by measu
 ===========  =====  =====  =====  ========  ======  =================================================================
 at 1.0       pitch  range  rate   loudness  bright  sources
 ===========  =====  =====  =====  ========  ======  =================================================================
-happy        +2.8   x1.33  x1.08  +2 dB     +       S03, JL03, MA93: mean, range up, slightly faster; BS00: raised
-angry        +1.9   x1.50  x1.12  +6 dB     ++      S03, JL03: mean, range, intensity, high energy up, faster
+happy        +2.8   x1.33  x1.06  +2 dB     +       S03, JL03, MA93: mean, range up, slightly faster; BS00: raised
+angry        +1.9   x1.50  x1.07  +6 dB     ++      S03, JL03: mean, range, intensity, high energy up, faster
 sad          -2.4   x0.70  x0.80  -5 dB     --      S03, JL03, MA93: all down, slower, falling contour
-afraid       +3.5   x0.88  x1.15  -1 dB     0       S03, MA93: mean up, faster, irregular; BS00: small tremor
+afraid       +3.5   x0.88  x1.08  -1 dB     0       S03, MA93: mean up, faster, irregular; BS00: small tremor
 disgusted    -1.7   x1.28  x0.87  -1 dB     0       MA93: lower, wide falling contour, very much slower
 melancholic  -1.1   x0.74  x0.88  -3 dB     -       as sad, weaker (IndexTTS's "low spirits")
 surprised    +4.4   x1.50  x1.04  +3 dB     +       MA93, BS00: mean and range much up, rising end
@@ -17,7 +17,9 @@ calm         -1.0   x0.74  x0.93  -2 dB     -       JL03 (tenderness): low, narr
 
 S03: Scherer, Vocal communication of emotion, Speech Communication 40 (2003). JL03: Juslin & Laukka, Psychological
 Bulletin 129 (2003). MA93: Murray & Arnott, JASA 93 (1993). BS00: Burkhardt & Sendlmeier, ISCA Workshop on Speech
-and Emotion (2000). Pitch is in semitones, range and rate are factors. Invariants: neutral changes nothing; every
+and Emotion (2000). Pitch is in semitones, range and rate are factors. Faster than this Chinese
+syllables merge: at 1.12 a recogniser misread 17 % of the characters, at 1.06 10 %, as in neutral speech.
+Invariants: neutral changes nothing; every
 quantity is monotone in each slider; the sum of the sliders counts for at most 1.
 """
 
@@ -85,10 +87,10 @@ def _effect(
 
 #: What each emotion does at 1.0; the table above with contour added.
 CORRELATES: dict[str, Prosody] = {
-    "happy": _effect(pitch=2.8, range_=1.33, rate=1.08, gain=2.0, tilt=0.08, final=1.0),
-    "angry": _effect(pitch=1.9, range_=1.50, rate=1.12, gain=6.0, tilt=0.18, final=-1.0),
+    "happy": _effect(pitch=2.8, range_=1.33, rate=1.06, gain=2.0, tilt=0.08, final=1.0),
+    "angry": _effect(pitch=1.9, range_=1.50, rate=1.07, gain=6.0, tilt=0.18, final=-1.0),
     "sad": _effect(pitch=-2.4, range_=0.70, rate=0.80, gain=-5.0, tilt=-0.15, final=-0.8),
-    "afraid": _effect(pitch=3.5, range_=0.88, rate=1.15, gain=-1.0, tilt=0.0, final=0.5, tremor=0.3),
+    "afraid": _effect(pitch=3.5, range_=0.88, rate=1.08, gain=-1.0, tilt=0.0, final=0.5, tremor=0.3),
     "disgusted": _effect(pitch=-1.7, range_=1.28, rate=0.87, gain=-1.0, tilt=0.0, final=-1.5),
     "melancholic": _effect(pitch=-1.1, range_=0.74, rate=0.88, gain=-3.0, tilt=-0.08, final=-0.4),
     "surprised": _effect(pitch=4.4, range_=1.50, rate=1.04, gain=3.0, tilt=0.08, final=3.0),
