@@ -77,6 +77,13 @@ class Running:
         """Waits until the page and the engine serve."""
         return self.wait(lambda snapshot: snapshot["state"] == "ready", "ready")
 
+    def wait_ready_for_clients(self) -> None:
+        """Waits until the page says so too: the supervisor's word reaches it a moment later."""
+        url, deadline = f"{self.url}/readyz", time.monotonic() + READY_WITHIN_S
+        while (answer := http(url))[0] != 200:
+            assert answer[0] == 503 and time.monotonic() < deadline, answer
+            time.sleep(0.05)
+
     @property
     def url(self) -> str:
         """Where it listens."""

@@ -134,7 +134,7 @@ def test_a_killed_supervisor_leaves_nothing_that_start_cannot_clean(data_dir: Pa
         psutil.wait_procs(children, timeout=30)
         assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
         with running(data_dir, "killed") as second:
-            assert http(f"{second.url}/readyz")[0] == 200
+            second.wait_ready_for_clients()
     finally:
         first.stop()
 

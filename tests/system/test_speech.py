@@ -90,7 +90,7 @@ def test_a_bad_request_gets_one_sentence_and_400(shared_instance: Running, field
     error = json.loads(answer)["error"]
     assert words in json.dumps(error, ensure_ascii=False)
     assert "Traceback" not in error["message"]
-    assert http(f"{shared_instance.url}/readyz")[0] == 200
+    shared_instance.wait_ready_for_clients()
 
 
 def test_nan_in_the_body_is_refused(shared_instance: Running) -> None:
