@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.system.running import Running, http, running
+from tests.system.running import Running, running
 
 pytestmark = pytest.mark.voice
 
