@@ -7,7 +7,7 @@ nothing, and the end of standard input means that it has gone, so the child ends
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 SettingsType = TypeVar("SettingsType", "PageSettings", "WorkerSettings")
@@ -55,6 +55,7 @@ class WorkerSettings:
         cache_dir: the pinned cache's root (the folder that holds ``huggingface/``, ``kokoro/``...).
         device: ``auto``, ``cpu`` or ``cuda:N``.
         threads: of the inference library; 0 lets it choose.
+        options: what else the engine may be told, as text (``precision``: ``auto``); each engine says which it reads.
     """
 
     instance: str
@@ -66,6 +67,7 @@ class WorkerSettings:
     control_token: str = ""
     device: str = "auto"
     threads: int = 0
+    options: dict[str, str] = field(default_factory=dict)
 
 
 def parse_settings(kind: type[SettingsType], line: str) -> SettingsType:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,10 @@ RATE_HZ = 24_000
 
 
 class ToneEngine:
-    def __init__(self, *, cache_dir: Path, device: str, threads: int) -> None:
+    def __init__(
+        self, *, cache_dir: Path, device: str, threads: int, options: Mapping[str, str] | None = None
+    ) -> None:
+        self._options_given = dict(options or {})
         self._cache_dir = cache_dir
         self._device = "cpu" if device == "auto" else device
         self._loaded = False

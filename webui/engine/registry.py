@@ -1,11 +1,13 @@
 """Which engines there are: a name and where its class lives; nothing is imported until it is asked for.
 
-Invariant: a class named here takes one keyword argument set: ``cache_dir: Path, device: str, threads: int``.
+Invariant: a class named here takes one keyword argument set: ``cache_dir: Path, device: str, threads: int,
+options: Mapping[str, str]``.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from launcher.errors import EngineError
@@ -17,7 +19,13 @@ ENGINES: dict[str, str] = {
 
 
 def create_engine(
-    name: str, *, cache_dir: Path, device: str, threads: int, engines: dict[str, str] = ENGINES
+    name: str,
+    *,
+    cache_dir: Path,
+    device: str,
+    threads: int,
+    options: Mapping[str, str] | None = None,
+    engines: dict[str, str] = ENGINES,
 ) -> Engine:
     """A new engine, not loaded.
 
@@ -26,6 +34,7 @@ def create_engine(
         cache_dir: root of the pinned cache.
         device: ``auto``, ``cpu`` or ``cuda:N``.
         threads: of the inference library; 0 lets it choose.
+        options: `webui.settings.WorkerSettings.options`.
         engines: name to ``module:Class``; tests pass their own.
 
     Raises:
@@ -41,5 +50,5 @@ def create_engine(
         raise EngineError(
             f"engine {name!r} cannot be imported: {error}.", fix="Run scripts/start, which installs what it needs."
         ) from error
-    engine: Engine = engine_class(cache_dir=cache_dir, device=device, threads=threads)
+    engine: Engine = engine_class(cache_dir=cache_dir, device=device, threads=threads, options=dict(options or {}))
     return engine

@@ -84,6 +84,7 @@ class Worker:
             cache_dir=Path(self._settings.cache_dir),
             device=self._settings.device,
             threads=self._settings.threads,
+            options=self._settings.options,
             engines=engines,
         )
 

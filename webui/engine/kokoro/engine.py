@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +82,7 @@ class KokoroEngine:
         cache_dir: root of the pinned cache; the model is kept in ``cache_dir/kokoro``.
         device: taken for the sake of the registry; this engine always runs on the CPU.
         threads: of onnxruntime; 0 takes the usable cores, at most four.
+        options: none is read.
         source: the model; tests pass an altered one.
         make_phonemizer: makes the text front end from its cache folder and the symbols that the model knows.
     """
@@ -92,6 +93,7 @@ class KokoroEngine:
         device: str = "auto",
         threads: int = 0,
         *,
+        options: Mapping[str, str] | None = None,
         source: ModelSource = KOKORO_INT8,
         make_phonemizer: MakePhonemizer | None = None,
     ) -> None:
