@@ -6,6 +6,7 @@ Invariants: pure; the text of ``/proc/self/mountinfo`` is an argument; a line th
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 #: What is lost, by file system type.
@@ -19,20 +20,49 @@ VOLATILE = {
 MOUNTINFO = Path("/proc/self/mountinfo")
 
 
-def file_system(path: str, mountinfo: str) -> tuple[str, str]:
-    """The mount point and type of the file system that holds the absolute ``path``; two empty texts when unknown.
+@dataclass(frozen=True)
+class Mount:
+    """One mounted file system.
+
+    Attributes:
+        point: where it is mounted.
+        type: as the kernel names it, such as ``ext4`` or ``fuse.sshfs``.
+        source: device or server.
+        is_read_only: whether the mount or the file system takes no writes.
+    """
+
+    point: str
+    type: str
+    source: str
+    is_read_only: bool
+
+
+def mount_of(path: str, mountinfo: str) -> Mount | None:
+    """The mount that holds the absolute ``path``; ``None`` when it is not known.
 
     ``mountinfo`` has the format of proc_pid_mountinfo(5): the fifth field is the mount point, with octal escapes;
-    the type follows the field ``-``. Later lines cover earlier ones.
+    the type, the source and the file system's options follow the field ``-``. Later lines cover earlier ones.
     """
-    best = ("", "")
+    best: Mount | None = None
     target = PurePosixPath(path)
     for line in mountinfo.splitlines():
         before, separator, after = line.partition(" - ")
         fields = before.split(" ")
         if not separator or len(fields) < 6 or not after:
             continue
-        point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), fields[4])
-        if target.is_relative_to(point) and len(point) >= len(best[0]):
-            best = (point, after.split(" ")[0])
+        point = _unescaped(fields[4])
+        if target.is_relative_to(point) and (best is None or len(point) >= len(best.point)):
+            kind, source, options, *_ = [*after.split(" "), "", ""]
+            is_read_only = "ro" in (*fields[5].split(","), *options.split(","))
+            best = Mount(point, kind, _unescaped(source), is_read_only)
     return best
+
+
+def file_system(path: str, mountinfo: str) -> tuple[str, str]:
+    """The mount point and type of the file system that holds ``path``; two empty texts when unknown."""
+    found = mount_of(path, mountinfo)
+    return (found.point, found.type) if found else ("", "")
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)

@@ -45,6 +45,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "mirror": CommandEntry("launcher.cli.mirror:command", "Show, test and change where models come from."),
     "fetch": CommandEntry("launcher.cli.fetch:command", "Fetch models from the best mirrors."),
     "models": CommandEntry("launcher.cli.models:command", "Show which models there are and what of them is here."),
+    "cache": CommandEntry("launcher.cli.cache:command", "Show, check, mend and clear what is kept here."),
     "config": CommandEntry("launcher.cli.config:command", "Show every setting and where it came from."),
 }
 

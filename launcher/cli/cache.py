@@ -1,0 +1,31 @@
+"""``cache``: what is kept on this machine, where, in what state, and what may go. One file per group of commands."""
+
+from __future__ import annotations
+
+import click
+
+from launcher.cli.app import CommandEntry, LazyGroup
+
+#: Name to place; a command's module is imported when it is asked for.
+COMMANDS: dict[str, CommandEntry] = {
+    "ls": CommandEntry("launcher.cli.cache_show:list_command", "Show the models in the cache and what needs them."),
+    "where": CommandEntry("launcher.cli.cache_show:where_command", "Show where everything is kept, and on what."),
+    "verify": CommandEntry("launcher.cli.cache_check:verify_command", "Check every file; 5 when one is damaged."),
+    "repair": CommandEntry("launcher.cli.cache_check:repair_command", "Fetch the damaged files again."),
+    "prune": CommandEntry("launcher.cli.cache_prune:command", "Remove what nothing needs, after asking."),
+}
+
+
+@click.pass_context
+def _show_help(ctx: click.Context) -> None:
+    if ctx.invoked_subcommand is None and isinstance(ctx.command, LazyGroup):
+        ctx.obj.output.result({"commands": ctx.command.summaries()}, ctx.get_help)
+
+
+command = LazyGroup(
+    COMMANDS,
+    name="cache",
+    help="Show, check, mend and clear what is kept on this machine. See docs/caches.md.",
+    invoke_without_command=True,
+    callback=_show_help,
+)
