@@ -24,10 +24,7 @@ RATE_HZ = 24_000
 
 
 class ToneEngine:
-    def __init__(
-        self, *, cache_dir: Path, device: str, threads: int, options: Mapping[str, str] | None = None
-    ) -> None:
-        self._options_given = dict(options or {})
+    def __init__(self, *, cache_dir: Path, device: str, threads: int, options: Mapping[str, str] | None = None) -> None:
         self._cache_dir = cache_dir
         self._device = "cpu" if device == "auto" else device
         self._loaded = False
