@@ -1,61 +1,19 @@
-"""Every setting there is, as one table: the parser, the default, and one line for people in two languages.
+"""Every setting there is, as one table.
 
 Invariants: `KEYS` is the only list of settings (.env.example and both pages of docs/configuration are made from it,
-see `launcher.config.reference`); a ``LAUNCHER_`` key's name without the prefix, in lower case, is the attribute of
-`launcher.config.Config`; every other key is a standard name, which the children get as it is.
+see `launcher.config.reference`); a key that is not ours is a standard name, which the children get as it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from launcher.config import mirror_list, parsers
-from launcher.config.parsers import Parser
+from launcher.config.key import PREFIX, Key
+from launcher.config.standard_keys import CACHES, NETWORK
 
-PREFIX = "LAUNCHER_"
+__all__ = ["INTERNAL_NAMES", "KEYS", "KEYS_BY_NAME", "PREFIX", "Key"]
+
 #: Set by the supervisor for its children, so that a process can be recognised; never a setting.
 INTERNAL_NAMES = frozenset({"LAUNCHER_INSTANCE_MARK"})
-
-
-@dataclass(frozen=True)
-class Key:
-    """One setting.
-
-    Attributes:
-        name: as the environment and ``.env`` spell it.
-        default: text that `parse` takes; empty when there is none or it depends on other settings.
-        english, chinese: one line: what it does and in which unit.
-        example: a value that may be copied.
-        parse: from text to value.
-        secret: never shown.
-        is_path: made absolute before `parse`.
-        path_suffix: text that ends so is a path even if not every value is.
-        default_note: what happens without it, when ``default`` cannot say so.
-        empty_counts: an empty value in the environment is a value.
-    """
-
-    name: str
-    default: str
-    english: str
-    chinese: str
-    example: str
-    parse: Parser = parsers.text
-    secret: bool = False
-    is_path: bool = False
-    path_suffix: str = ""
-    default_note: str = ""
-    empty_counts: bool = False
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether it is the launcher's own and no standard name."""
-        return self.name.startswith(PREFIX)
-
-    @property
-    def attribute(self) -> str:
-        """The attribute of `Config` that holds it; empty for a standard name."""
-        return self.name.removeprefix(PREFIX).lower() if self.is_ours else ""
-
 
 _OWN = (
     Key(
@@ -133,6 +91,74 @@ _OWN = (
         "引擎使用的 CPU 线程数；0 表示由引擎决定。",
         "2",
         parsers.whole_number(0, 1024),
+    ),
+    Key(
+        "LAUNCHER_PRECISION",
+        "auto",
+        "Numbers that the engine computes with: auto, fp32, fp16 or bf16.",
+        "引擎的计算精度：auto、fp32、fp16 或 bf16。",
+        "fp16",
+        parsers.choice("auto", "fp32", "fp16", "bf16"),
+    ),
+    Key(
+        "LAUNCHER_QWEN",
+        "auto",
+        "Load the IndexTTS engines' model that reads emotions from text: auto (when there is room), yes or no.",
+        "IndexTTS 引擎是否加载从文本识别情感的模型：auto（显存足够时）、yes 或 no。",
+        "no",
+        parsers.choice("auto", "yes", "no"),
+    ),
+    Key(
+        "LAUNCHER_IDLE_UNLOAD",
+        "0",
+        "Seconds without a request after which the engine gives all its memory back; 0 never.",
+        "空闲多少秒后引擎释放全部内存与显存；0 表示从不。",
+        "900",
+        parsers.seconds(0, 10_000_000),
+    ),
+    Key(
+        "LAUNCHER_ENGINE_PYTHON",
+        "",
+        "Python program whose environment holds the engine's packages.",
+        "装有引擎依赖包的 Python 解释器路径。",
+        "~/index-tts/.venv/bin/python",
+        is_path=True,
+        default_note="the environment that engine install made, else this one",
+    ),
+    Key(
+        "LAUNCHER_ENGINE_DIR",
+        "",
+        "Folder of an upstream checkout that the engine's code is taken from.",
+        "引擎上游源码所在的目录。",
+        "~/index-tts",
+        is_path=True,
+        default_note="the installed package",
+    ),
+    Key(
+        "LAUNCHER_MODEL_DIR",
+        "",
+        "Folder with the engine's own checkpoints, in place of those in the cache.",
+        "引擎自带检查点所在的目录，代替缓存中的模型。",
+        "~/index-tts/checkpoints",
+        is_path=True,
+        default_note="the cache",
+    ),
+    Key(
+        "LAUNCHER_MODELS",
+        "",
+        "Further models or repositories to bring before the engine starts, separated by spaces; as fetch takes them.",
+        "引擎启动前还要准备的模型或仓库，用空格分隔；写法与 fetch 命令相同。",
+        "kokoro-voices org/name@main:*.json,*.safetensors",
+        parsers.models,
+        default_note="none",
+    ),
+    Key(
+        "LAUNCHER_OFFLINE",
+        "no",
+        "Use no network at all, here and in every process that is started: yes or no.",
+        "完全不使用网络（包括启动的所有进程）：yes 或 no。",
+        "yes",
+        parsers.choice("yes", "no"),
     ),
     Key(
         "LAUNCHER_DATA_DIR",
@@ -243,117 +269,5 @@ _OWN = (
     ),
 )
 
-
-def _cache(name: str, folder: str, english: str, chinese: str) -> Key:
-    return Key(name, "", english, chinese, f"~/cache/{folder}", is_path=True, default_note=f"DATA/cache/{folder}")
-
-
-_CACHES = (
-    _cache(
-        "HF_HOME", "huggingface", "Hugging Face's folder: Hub files, tokens.", "Hugging Face 目录：模型文件与令牌。"
-    ),
-    _cache(
-        "HF_HUB_CACHE", "huggingface/hub", "Models from the Hub; follows HF_HOME.", "Hub 模型缓存；默认随 HF_HOME。"
-    ),
-    _cache("HF_XET_CACHE", "huggingface/xet", "Xet's chunks; follows HF_HOME.", "Xet 数据块缓存；默认随 HF_HOME。"),
-    _cache("TORCH_HOME", "torch", "PyTorch's downloads.", "PyTorch 下载缓存。"),
-    _cache("TORCH_EXTENSIONS_DIR", "torch-extensions", "PyTorch's compiled extensions.", "PyTorch 编译的扩展。"),
-    _cache("TRITON_CACHE_DIR", "triton", "Triton's compiled kernels.", "Triton 编译的内核。"),
-    _cache("TORCHINDUCTOR_CACHE_DIR", "torch-inductor", "TorchInductor's compiled code.", "TorchInductor 编译结果。"),
-    _cache("CUDA_CACHE_PATH", "cuda", "CUDA's compiled kernels.", "CUDA 编译的内核。"),
-    _cache("MODELSCOPE_CACHE", "modelscope", "Models from ModelScope.", "ModelScope 模型缓存。"),
-    _cache("NUMBA_CACHE_DIR", "numba", "Numba's compiled functions.", "Numba 编译的函数。"),
-    _cache("MPLCONFIGDIR", "matplotlib", "Matplotlib's font cache.", "Matplotlib 字体缓存。"),
-    Key(
-        "NLTK_DATA",
-        "",
-        "NLTK's data; several folders as in PATH.",
-        "NLTK 数据；多个目录的写法与 PATH 相同。",
-        "/usr/share/nltk_data",
-        default_note="DATA/cache/nltk",
-    ),
-    Key(
-        "GRADIO_TEMP_DIR",
-        "",
-        "Gradio's uploads and generated files; made private (0700).",
-        "Gradio 上传与生成的文件；仅本人可读（0700）。",
-        "~/tts-uploads",
-        is_path=True,
-        default_note="DATA/instances/INSTANCE/tmp/gradio",
-    ),
-    Key(
-        "TRANSFORMERS_CACHE",
-        "",
-        "Old name for old libraries; huggingface_hub reads HF_HUB_CACHE instead.",
-        "旧库使用的旧名称；huggingface_hub 现在只读取 HF_HUB_CACHE。",
-        "~/cache/huggingface/hub",
-        is_path=True,
-        default_note="not set",
-    ),
-)
-
-
-def _proxy(name: str, english: str, chinese: str) -> Key:
-    return Key(name, "", english, chinese, "http://127.0.0.1:7890", parsers.proxy, default_note="not set")
-
-
-_NO_PROXY_ENGLISH = "Hosts reached without a proxy; this machine is always among them."
-_NO_PROXY_CHINESE = "不经过代理的主机；本机始终包含在内。"
-_NETWORK = (
-    Key(
-        "HF_ENDPOINT",
-        "",
-        "Address of the Hub or of a mirror.",
-        "Hub 或镜像站的地址。",
-        "https://hf-mirror.com",
-        parsers.endpoint,
-        default_note="https://huggingface.co",
-    ),
-    Key(
-        "HF_TOKEN",
-        "",
-        "Access token of the Hub; it is sent to whatever HF_ENDPOINT names.",
-        "Hub 访问令牌；会发送给 HF_ENDPOINT 指向的站点。",
-        "",
-        parsers.plain_secret,
-        secret=True,
-        default_note="not set",
-    ),
-    Key(
-        "HF_HUB_OFFLINE",
-        "",
-        "1 keeps the Hub's library off the network.",
-        "设为 1 时 Hub 库不访问网络。",
-        "1",
-        default_note="not set",
-    ),
-    Key(
-        "HF_HUB_DISABLE_XET",
-        "",
-        "0 allows downloads over Xet, which mirrors do not carry.",
-        "设为 0 时允许通过 Xet 下载；镜像站不支持 Xet。",
-        "0",
-        default_note="1",
-    ),
-    Key(
-        "CUDA_VISIBLE_DEVICES",
-        "",
-        "GPUs that the engine may see; empty in the environment hides all.",
-        "引擎可见的 GPU；在环境变量中设为空则全部隐藏。",
-        "0",
-        parsers.gpus,
-        default_note="not set: all",
-        empty_counts=True,
-    ),
-    _proxy("HTTP_PROXY", "Proxy for http addresses.", "http 地址使用的代理。"),
-    _proxy("HTTPS_PROXY", "Proxy for https addresses.", "https 地址使用的代理。"),
-    _proxy("ALL_PROXY", "Proxy for every address.", "所有地址使用的代理。"),
-    Key("NO_PROXY", "", _NO_PROXY_ENGLISH, _NO_PROXY_CHINESE, "10.0.0.0/8,.lan", default_note="not set"),
-    _proxy("http_proxy", "The same in lower case, as curl reads it.", "同上，小写形式（curl 使用）。"),
-    _proxy("https_proxy", "The same in lower case.", "同上，小写形式。"),
-    _proxy("all_proxy", "The same in lower case.", "同上，小写形式。"),
-    Key("no_proxy", "", "The same in lower case.", "同上，小写形式。", "10.0.0.0/8,.lan", default_note="not set"),
-)
-
-KEYS: tuple[Key, ...] = _OWN + _CACHES + _NETWORK
+KEYS: tuple[Key, ...] = _OWN + CACHES + NETWORK
 KEYS_BY_NAME: dict[str, Key] = {key.name: key for key in KEYS}

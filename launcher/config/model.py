@@ -6,8 +6,12 @@ Invariant: neither ``repr`` nor `SettingValue` ever holds a secret.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
+
+#: What huggingface_hub takes for yes.
+_TRUE = frozenset({"1", "true", "yes", "on"})
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class Config:
         allowed_hosts: names without port; holds ``*`` when any name is allowed.
         root_path: empty, or starts with ``/`` and does not end with one.
         threads: 0 lets the engine choose.
+        idle_unload: seconds; 0 never.
+        engine_python, engine_dir, model_dir: absolute paths; empty when they are not set.
+        models: names as `fetch` takes them.
+        offline: ``yes`` or ``no``; see `is_offline`.
         data_dir: absolute.
         stop_grace_s, restart_window_s: seconds.
         mirrors: a checked list or the absolute path of a ``.toml`` file; see `launcher.hub.endpoints`.
@@ -54,6 +62,14 @@ class Config:
     engine: str
     device: str
     threads: int
+    precision: str
+    qwen: str
+    idle_unload: float
+    engine_python: str
+    engine_dir: str
+    model_dir: str
+    models: tuple[str, ...]
+    offline: str
     data_dir: Path
     open_browser: str
     log_level: str
@@ -71,6 +87,33 @@ class Config:
     values: tuple[SettingValue, ...]
     dotenv_path: Path | None
     warnings: tuple[str, ...]
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether nothing may use the network: by our own setting or by that of the Hub's library."""
+        return self.offline == "yes" or self.standard.get("HF_HUB_OFFLINE", "").lower() in _TRUE
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, secrets included, as a JSON object: for a child's standard input and nothing else."""
+        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        data["data_dir"] = str(self.data_dir)
+        data["dotenv_path"] = None if self.dotenv_path is None else str(self.dotenv_path)
+        data["standard"] = dict(self.standard)
+        data["values"] = [[value.name, value.shown, value.source] for value in self.values]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Config:
+        """The value from `to_json`'s object.
+
+        Raises:
+            TypeError: when a setting is missing or unknown.
+        """
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+        values["data_dir"] = Path(values["data_dir"])
+        values["dotenv_path"] = None if values["dotenv_path"] is None else Path(values["dotenv_path"])
+        values["values"] = tuple(SettingValue(*value) for value in values["values"])
+        return cls(**values)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{value.name}={value.shown!r}" for value in self.values if value.source != "default")

@@ -35,6 +35,7 @@ _SIZE_UNITS = {
     "gib": 2**30,
 }
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
+_MODEL = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*(@[^:]+)?(:.+)?)?", re.ASCII)
 _GPU = re.compile(r"\d+|-1|GPU-[0-9a-fA-F-]+|MIG-[0-9a-zA-Z/-]+", re.ASCII)
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks5", "socks5h")
 
@@ -139,6 +140,17 @@ def engine(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", value, re.ASCII):
         raise BadValue("is not the name of an engine.", "Use auto, or a name such as kokoro.")
     return value
+
+
+def models(value: str) -> tuple[str, ...]:
+    """Names of models or ``org/name[@revision][:patterns]``, separated by spaces."""
+    found = tuple(dict.fromkeys(value.split()))
+    for name in found:
+        if _MODEL.fullmatch(name) is None:
+            raise BadValue(
+                f"names {name!r}, which is no model.", "Write a catalog's name or org/name[@revision][:patterns]."
+            )
+    return found
 
 
 def device(value: str) -> str:

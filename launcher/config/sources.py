@@ -20,6 +20,8 @@ from launcher.errors import ConfigError
 
 MASK = "********"
 APP_NAME = "tts-launcher"
+#: Settings whose empty value is an empty tuple.
+_LISTS = frozenset({"LAUNCHER_ALLOWED_HOSTS", "LAUNCHER_MODELS"})
 _OFFICIAL_HUB = "https://huggingface.co"
 
 
@@ -156,7 +158,7 @@ def _nearest_fix(name: str) -> str:
 def _parse(key: Key, found: _Found, report: _Report) -> Any:
     """The value; the empty default's is empty, and a bad one is reported and ``None``."""
     if not found.text:
-        return () if key.name == "LAUNCHER_ALLOWED_HOSTS" else ""
+        return () if key.name in _LISTS else ""
     try:
         if any(ord(character) < 32 or ord(character) == 127 for character in found.text):
             raise BadValue("holds a control character.", "Remove it; a line break needs to go too.")
