@@ -39,7 +39,7 @@ class Part:
     repo: str
     licence: str = ""
     include: tuple[str, ...] = ()
-    sizes: Mapping[str, int] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict, hash=False)
     revision: str = "main"
 
     @property
@@ -55,14 +55,16 @@ class CatalogEntry:
     Attributes:
         name: as people write it.
         title: one line about it.
-        engines: that need it.
+        engines: that cannot work without it.
         parts: its repositories.
+        extends: engines that can do more with it.
     """
 
     name: str
     title: str
     engines: tuple[str, ...]
     parts: tuple[Part, ...]
+    extends: tuple[str, ...] = ()
 
 
 def catalog() -> tuple[CatalogEntry, ...]:
@@ -71,8 +73,28 @@ def catalog() -> tuple[CatalogEntry, ...]:
     models = json.loads(text)["models"]
     by_name = {model["name"]: model for model in models}
     return tuple(
-        CatalogEntry(model["name"], model["title"], tuple(model["engines"]), tuple(_parts(model, by_name)))
+        CatalogEntry(
+            model["name"],
+            model["title"],
+            tuple(model["engines"]),
+            tuple(_parts(model, by_name)),
+            tuple(model.get("extends", ())),
+        )
         for model in models
+    )
+
+
+def needed_by(engine: str) -> tuple[CatalogEntry, ...]:
+    """The models that an engine cannot work without; those that are a part of another one come with that one.
+
+    Args:
+        engine: its name, such as ``indextts2`` or ``kokoro``.
+    """
+    entries = [entry for entry in catalog() if engine in entry.engines]
+    return tuple(
+        entry
+        for entry in entries
+        if not any(other is not entry and set(entry.parts) < set(other.parts) for other in entries)
     )
 
 
@@ -87,6 +109,11 @@ def _parts(model: Mapping[str, Any], by_name: Mapping[str, Mapping[str, Any]]) -
     return found
 
 
+def _folded(name: str) -> str:
+    """A name as people remember it: ``IndexTTS2.5`` and ``index_tts-2.5`` are ``indextts-2.5``."""
+    return re.sub(r"[\s_-]", "", name).lower()
+
+
 def lookup(name: str, entries: Sequence[CatalogEntry] | None = None) -> CatalogEntry:
     """The model of that name, or an entry for the repository that it names.
 
@@ -95,7 +122,7 @@ def lookup(name: str, entries: Sequence[CatalogEntry] | None = None) -> CatalogE
     """
     entries = catalog() if entries is None else entries
     for entry in entries:
-        if entry.name == name.lower():
+        if _folded(entry.name) == _folded(name):
             return entry
     found = _REPO.fullmatch(name)
     if found is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.errors import ConfigError
-from launcher.hub.catalog import catalog, lookup
+from launcher.hub.catalog import catalog, lookup, needed_by
 from launcher.hub.remote_files import RemoteFile, is_safe_path
 from launcher.hub.selection import Selection, select
 
@@ -55,15 +55,29 @@ def test_a_repository_by_its_name(name: str, repo: str, revision: str, patterns:
 
 def test_a_name_that_is_nearly_right_gets_a_hint() -> None:
     with pytest.raises(ConfigError) as caught:
-        lookup("index-tts2")
+        lookup("index-tts-3")
     assert "indextts-2" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [("index-tts-2.5", "indextts-2.5"), ("IndexTTS2.5", "indextts-2.5"), ("Index_TTS 2", "indextts-2")],
+)
+def test_a_name_is_found_however_it_is_spelled(written: str, name: str) -> None:
+    assert lookup(written).name == name
+
+
+def test_an_engine_needs_its_models_and_no_part_twice() -> None:
+    assert [entry.name for entry in needed_by("indextts2")] == ["indextts-2"]
+    assert [entry.name for entry in needed_by("indextts2.5")] == ["indextts-2.5"]
+    assert needed_by("kokoro") == ()
 
 
 def test_the_catalog_is_sound() -> None:
     entries = catalog()
     assert len({entry.name for entry in entries}) == len(entries)
     for entry in entries:
-        assert entry.parts and entry.engines and entry.title
+        assert entry.parts and (entry.engines or entry.extends) and entry.title
         for part in entry.parts:
             assert part.licence
             assert all(is_safe_path(path) and size > 0 for path, size in part.sizes.items())
