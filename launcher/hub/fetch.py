@@ -19,7 +19,7 @@ from launcher.hub.client import Client, Timeouts
 from launcher.hub.endpoints import Endpoint
 from launcher.hub.jobs import Job
 from launcher.hub.locks import lock_path, try_lock, wait_for_lock
-from launcher.hub.meter import Meter
+from launcher.hub.meter import JobsMeter, Meter
 from launcher.hub.mirrors import Mirror, Patience
 from launcher.hub.partial import PartialFile
 from launcher.hub.placement import RepoFolder
@@ -301,10 +301,10 @@ class Fetcher:
                 sha256 = file.sha256 or sha256_of(folder.snapshot(tree.commit) / file.path)
                 received[file.path] = Received(sha256, file.size, hosts)
 
-        meter = Meter("fetch", sum(job.file.size for job in jobs))
+        meter = JobsMeter(list(jobs), mirrors)
 
         def watch() -> None:
-            self._reporting.progress(meter.at(sum(job.done_bytes for job in jobs), time.monotonic()))
+            self._reporting.progress(meter.at(time.monotonic()))
 
         source = Source(tree.repo, tree.commit)
         transfer = Transfer(source, list(jobs), mirrors, client, finish=finish, watch=watch, patience=self._patience)
