@@ -6,7 +6,7 @@ see `launcher.config.reference`); a key that is not ours is a standard name, whi
 
 from __future__ import annotations
 
-from launcher.config import mirror_list, parsers
+from launcher.config import mirror_list, package_index, parsers
 from launcher.config.key import PREFIX, Key
 from launcher.config.standard_keys import CACHES, NETWORK
 
@@ -266,6 +266,31 @@ _OWN = (
         "是否允许使用本机以外的未加密（http）镜像站：yes 或 no。",
         "yes",
         parsers.choice("yes", "no"),
+    ),
+    Key(
+        "LAUNCHER_PACKAGE_INDEX",
+        "",
+        "Sources of Python packages for engine install, tried in order: pypi, tuna, aliyun, fastest or addresses.",
+        "engine install 下载 Python 包的来源，依次尝试：pypi、tuna、aliyun、fastest 或地址。",
+        "tuna,pypi",
+        package_index.indexes,
+        default_note="what uv or pip is set to, else pypi",
+    ),
+    Key(
+        "LAUNCHER_PACKAGE_LINKS",
+        "",
+        "Folder or page with further wheels for engine install.",
+        "engine install 额外查找 wheel 文件的目录或页面。",
+        "~/wheels",
+        default_note="what uv or pip is set to",
+    ),
+    Key(
+        "LAUNCHER_TORCH_INDEX",
+        "https://download.pytorch.org/whl",
+        "Where the builds of PyTorch lie that the package index does not have, without the build's name.",
+        "软件包索引中没有的 PyTorch 构建的下载地址，不含构建名称。",
+        "https://mirror.sjtu.edu.cn/pytorch-wheels",
+        package_index.torch_index,
     ),
 )
 

@@ -83,6 +83,9 @@ class Config:
     queue_size: int
     mirrors: str
     allow_http_mirrors: str
+    package_index: str
+    package_links: str
+    torch_index: str
     standard: Mapping[str, str]
     values: tuple[SettingValue, ...]
     dotenv_path: Path | None
@@ -109,7 +112,9 @@ class Config:
         Raises:
             TypeError: when a setting is missing or unknown.
         """
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
         values["data_dir"] = Path(values["data_dir"])
         values["dotenv_path"] = None if values["dotenv_path"] is None else Path(values["dotenv_path"])
         values["values"] = tuple(SettingValue(*value) for value in values["values"])
