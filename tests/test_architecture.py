@@ -21,7 +21,20 @@ MODULES = {file.module for file in OURS}
 #: Modules of launcher/ that every process may import: the standard library is all they need.
 SHARED = {"errors", "progress", "frames", "channel", "access"}
 #: launcher/, left to right: an import may only point to the left.
-LAUNCHER_LAYERS = [SHARED, {"config"}, {"cache"}, {"hub"}, {"process"}, {"apps"}, {"cli"}, {"__main__"}]
+LAUNCHER_LAYERS = [
+    SHARED,
+    {"config"},
+    {"cache"},
+    {"alarms"},
+    {"hub"},
+    {"audit"},
+    {"engines"},
+    {"process"},
+    {"apps"},
+    {"bundle", "doctor"},
+    {"cli"},
+    {"__main__"},
+]
 #: webui/, left to right: an import may only point to the left.
 WEBUI_LAYERS = [
     {"emotion", "text", "audio", "settings"},
@@ -40,6 +53,8 @@ LAUNCHER_PACKAGES = {
     "hub": {"urllib3", "filelock", "huggingface_hub", "tomli"},
     "process": {"psutil", "filelock"},
     "apps": {"psutil"},
+    "alarms": {"apprise"},
+    "doctor": {"packaging", "psutil", "tomli", "urllib3"},
     "cli": {"click", "psutil"},
 }
 #: What an engine's environment may lack: the page's packages.

@@ -46,6 +46,8 @@ COMMANDS: dict[str, CommandEntry] = {
     "fetch": CommandEntry("launcher.cli.fetch:command", "Fetch models from the best mirrors."),
     "models": CommandEntry("launcher.cli.models:command", "Show which models there are and what of them is here."),
     "cache": CommandEntry("launcher.cli.cache:command", "Show, check, mend and clear what is kept here."),
+    "doctor": CommandEntry("launcher.cli.doctor:command", "Check everything that a start needs."),
+    "audit": CommandEntry("launcher.cli.audit:command", "Show what downloaded models really contain."),
     "config": CommandEntry("launcher.cli.config:command", "Show every setting and where it came from."),
 }
 
@@ -222,7 +224,7 @@ def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, CommandEnt
 def _run(argv: Sequence[str] | None, commands: Mapping[str, CommandEntry]) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    context = Context(Output(json="--json" in options, stdout=sys.stdout, stderr=sys.stderr), {})
+    context = Context(Output(json="--json" in options, stdout=sys.stdout, stderr=sys.stderr, stdin=sys.stdin), {})
     try:
         code = make_group(commands).main(args=arguments, prog_name=PROGRAM, obj=context, standalone_mode=False)
     except LauncherError as error:

@@ -1,0 +1,1 @@
+"""What a downloaded package really contains: read, never run."""

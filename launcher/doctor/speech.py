@@ -1,0 +1,40 @@
+"""Checks of what will speak: the engine that a start would choose, and whether its weights are here."""
+
+from __future__ import annotations
+
+from launcher.doctor.disks import hub_cache
+from launcher.doctor.finding import FAILED, OK, WARNING, Finding, Ground, listed, size_text
+
+
+def check_engine(ground: Ground) -> Finding:
+    """The engine that a start would choose, and the interpreter that would run it."""
+    from launcher.engines.choice import choose
+
+    choice = choose(ground.config)
+    if not choice.interpreter.exists():
+        fix = f"Run: engine install {choice.name}"
+        return Finding("Engine", FAILED, f"{choice.name}: {choice.interpreter} is not there", fix)
+    if choice.warnings:
+        return Finding("Engine", WARNING, f"{choice.name}: {choice.warnings[0]}", "See: engine ls")
+    return Finding("Engine", OK, f"{choice.name}: {choice.reason}")
+
+
+def check_weights(ground: Ground) -> Finding:
+    """The models that this engine loads are complete."""
+    from launcher.engines.choice import choose
+    from launcher.hub.catalog import lookup
+    from launcher.hub.fetch import look
+
+    models = choose(ground.config).models
+    if not models:
+        return Finding("Weights", OK, "this engine brings its own")
+    cache, missing, missing_bytes = hub_cache(ground), [], 0
+    for part in (part for model in models for part in lookup(model).parts):
+        state = look(cache, part.wanted)
+        if state is None or state.missing:
+            missing.append(part.repo)
+            missing_bytes += sum(part.sizes.values()) if state is None else state.missing_bytes
+    if missing:
+        detail = f"missing or partial: {listed(missing)}, {size_text(missing_bytes)} to fetch"
+        return Finding("Weights", WARNING, detail, f"Run: fetch {' '.join(models)} (the next start does it too).")
+    return Finding("Weights", OK, f"{', '.join(models)}: complete")
