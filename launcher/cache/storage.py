@@ -16,10 +16,8 @@ from typing import Any
 from launcher.cache.mounts import MOUNTINFO, VOLATILE, Mount, mount_of
 
 #: File systems that live on another machine; SoftFileLease instead of flock, and every look costs a round trip.
-_NETWORK = frozenset(
-    ("nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "ceph", "glusterfs", "lustre", "gpfs", "beegfs", "afs", "orangefs")
-    + ("fuse.sshfs", "fuse.s3fs", "fuse.rclone", "fuse.gcsfuse", "fuse.glusterfs", "fuse.juicefs", "fuse.geesefs")
-)
+_NETWORK = frozenset(("nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "ceph", "glusterfs", "lustre", "gpfs", "beegfs"))
+_NETWORK_FUSE = frozenset(("sshfs", "s3fs", "rclone", "gcsfuse", "glusterfs", "juicefs", "geesefs"))
 #: Folders of a host, seen from its virtual machine.
 _SHARED = frozenset(("9p", "virtiofs", "vboxsf", "drvfs", "fuse.vmhgfs-fuse", "fakeowner", "fuse.grpcfuse"))
 #: Images that nobody can write.
@@ -109,7 +107,7 @@ def nearest_folder(path: Path) -> Path:
     try:
         current = path.resolve()
     except (OSError, RuntimeError):  # links in a circle
-        current = Path(os.path.abspath(path)).parent
+        current = path.absolute().parent
     while not current.exists() and current != current.parent:
         current = current.parent
     return current
@@ -134,7 +132,7 @@ def _mount(path: Path, mountinfo: str | None) -> Mount | None:
 def _kind(filesystem: str) -> str:
     if filesystem in VOLATILE:
         return "overlay" if "layer" in VOLATILE[filesystem] else "tmpfs"
-    if filesystem in _NETWORK:
+    if filesystem in _NETWORK or filesystem.removeprefix("fuse.") in _NETWORK_FUSE:
         return "network"
     if filesystem in _SHARED:
         return "shared"

@@ -22,10 +22,12 @@ class Output:
     Args:
         json: print JSON objects instead of text.
         stdout, stderr: text streams.
+        stdin: where a person answers; ``None`` when nobody does.
     """
 
-    def __init__(self, *, json: bool, stdout: TextIO, stderr: TextIO) -> None:
+    def __init__(self, *, json: bool, stdout: TextIO, stderr: TextIO, stdin: TextIO | None = None) -> None:
         self.json = json
+        self._stdin = stdin
         self._stdout = stdout
         self._stderr = stderr
         self._progress_shown = ""
@@ -57,6 +59,16 @@ class Output:
             self._write(self._stdout, json.dumps({"error": body}, ensure_ascii=False))
             return
         self._write(self._stderr, "\n".join(f"Error: {line}" for line in str(error).splitlines()))
+
+    def confirm(self, question: str) -> bool:
+        """Asks a person; only ``y`` or ``yes`` is yes, and where nobody can answer it is no.
+
+        Nobody can with ``--json``, or when standard input is no terminal.
+        """
+        if self.json or self._stdin is None or not self._stdin.isatty():
+            return False
+        self._raw(self._stderr, f"{question} [y/N] ")
+        return self._stdin.readline().strip().lower() in ("y", "yes")
 
     def progress(self, progress: Progress) -> None:
         """How far a long step is, on standard error: redrawn in a terminal, a line per stage elsewhere."""
