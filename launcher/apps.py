@@ -7,11 +7,13 @@ secret stands in the settings only, which travel through a pipe.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher import __version__
 from launcher.cache.layout import cache_dir, child_environment, instance_paths
@@ -20,8 +22,16 @@ from launcher.errors import StartError
 from launcher.process.child import ChildSpec
 from launcher.process.facts import MARK_VARIABLE
 
+if TYPE_CHECKING:
+    from launcher.hub.bringing import Missing
+    from launcher.hub.catalog import Part
+
 #: The engine that needs nothing but what a plain installation brings.
 EMBEDDED_ENGINE = "kokoro"
+#: What keeps a child's libraries off the network.
+_OFFLINE_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+#: Folders that hold other packages besides ours, which a foreign interpreter must not see.
+_SHARED_FOLDERS = frozenset({"site-packages", "dist-packages"})
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,7 @@ def project_dirs() -> tuple[str, ...]:
 
 
 def child_specs(config: Config, addresses: Addresses, base: Mapping[str, str]) -> dict[str, ChildSpec]:
-    """How to start the children.
+    """How to start the children: ``page``, ``engine``, and ``weights`` when the engine needs files from a hub.
 
     Args:
         config: the settings.
@@ -88,19 +98,82 @@ def child_specs(config: Config, addresses: Addresses, base: Mapping[str, str]) -
         base: the environment to start from, as `os.environ`.
 
     Raises:
-        StartError: when the page's files are not there.
+        StartError: when the page's files or the engine's interpreter are not there.
+        ConfigError: when ``LAUNCHER_MODELS`` names what is no model.
     """
     folder = webui_folder()
     environment = child_environment(config, base)
     environment[MARK_VARIABLE] = addresses.mark
     # Both packages lie side by side, in a clone as in an installation. The caller may stand anywhere, even beside a
     # webui.py of somebody else, so the children get that folder as theirs and first on their path.
-    path = [str(folder.parent), *filter(None, [environment.get("PYTHONPATH")])]
-    environment["PYTHONPATH"] = os.pathsep.join(path)
-    return {
-        "page": _page(config, addresses, folder, environment),
-        "engine": _engine(config, addresses, folder, environment),
+    environment = _with_path(environment, folder.parent)
+    engine = choose_engine(config).name
+    needs_files = bool(_needs(config, engine))
+    quiet = {**environment, **_offline_switches(config)}
+    specs = {
+        "page": _page(config, addresses, folder, quiet),
+        # An engine that the catalog does not know may fetch for itself; what the others need is there by then.
+        "engine": _engine(
+            config,
+            addresses,
+            folder,
+            quiet if needs_files or engine == EMBEDDED_ENGINE or config.is_offline else environment,
+        ),
     }
+    if needs_files:
+        specs["weights"] = _weights(config, addresses, folder, environment)
+    return specs
+
+
+def missing_weights(config: Config) -> list[Missing]:
+    """What the engine needs from a hub and what is not on this disk; asks no network."""
+    from launcher.hub.bringing import hub_cache, missing
+
+    parts = _needs(config, choose_engine(config).name)
+    return missing(hub_cache(config), parts) if parts else []
+
+
+def check_offline(config: Config) -> None:
+    """Makes sure that a start can do without a network.
+
+    Raises:
+        FetchError: naming what is missing.
+    """
+    lacking = missing_weights(config)
+    if lacking:
+        from launcher.hub.bringing import hub_cache, offline_error
+
+        raise offline_error(hub_cache(config), lacking)
+
+
+def _needs(config: Config, engine: str) -> list[Part]:
+    if engine == EMBEDDED_ENGINE and not config.models:
+        return []  # without opening the catalog, on the way to the first byte
+    from launcher.hub.bringing import needs
+
+    return needs(config, engine)
+
+
+def _offline_switches(config: Config) -> dict[str, str]:
+    """What the user said otherwise is kept, unless nothing at all may use the network."""
+    chosen = {} if config.is_offline else config.standard
+    return {name: "1" for name in _OFFLINE_SWITCHES if not chosen.get(name)}
+
+
+def _with_path(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    path = [str(folder), *filter(None, [environment.get("PYTHONPATH")])]
+    return {**environment, "PYTHONPATH": os.pathsep.join(path)}
+
+
+def _weights(config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str]) -> ChildSpec:
+    settings = {
+        "config": config.to_json(),
+        "engine": choose_engine(config).name,
+        "control_address": addresses.control,
+        "control_token": addresses.control_token,
+    }
+    argv = (sys.executable, "-u", "-m", "launcher.process.weights")
+    return ChildSpec("weights", argv, environment, settings, cwd=str(folder.parent), is_task=True)
 
 
 def _page(config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str]) -> ChildSpec:
@@ -126,9 +199,10 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
 
 
 def _engine(config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str]) -> ChildSpec:
+    name = choose_engine(config).name
     settings = {
         "instance": config.instance,
-        "engine": choose_engine(config).name,
+        "engine": name,
         "address": addresses.engine,
         "token": addresses.engine_token,
         "control_address": addresses.control,
@@ -136,6 +210,56 @@ def _engine(config: Config, addresses: Addresses, folder: Path, environment: Map
         "cache_dir": str(cache_dir(config)),
         "device": config.device,
         "threads": config.threads,
+        "options": engine_options(config),
     }
-    argv = (sys.executable, "-u", "-m", "webui.engine.worker")
+    python = interpreter(config)
+    if python != sys.executable:
+        environment = {**environment, "PYTHONPATH": str(_own_folder(config, folder))}
+    argv = (python, "-u", "-m", "webui.engine.worker")
     return ChildSpec("engine", argv, environment, settings, cwd=str(folder.parent))
+
+
+def engine_options(config: Config) -> dict[str, str]:
+    """What an engine may want to know beyond device and threads; each takes what it understands."""
+    return {
+        "precision": config.precision,
+        "qwen": config.qwen,
+        "model_dir": config.model_dir,
+        "engine_dir": config.engine_dir,
+        "idle_unload_s": f"{config.idle_unload:g}",
+    }
+
+
+def interpreter(config: Config) -> str:
+    """The Python program that runs the engine.
+
+    Raises:
+        StartError: when ``LAUNCHER_ENGINE_PYTHON`` names none.
+    """
+    if not config.engine_python:
+        return sys.executable
+    if not os.access(config.engine_python, os.X_OK) or Path(config.engine_python).is_dir():
+        raise StartError(
+            f"LAUNCHER_ENGINE_PYTHON={config.engine_python} is no program.",
+            fix="Name the python of the environment that holds the engine, such as .venv/bin/python.",
+        )
+    return config.engine_python
+
+
+def _own_folder(config: Config, webui: Path) -> Path:
+    """A folder that holds our packages and nothing else, for an interpreter with packages of its own."""
+    if webui.parent.name not in _SHARED_FOLDERS:
+        return webui.parent
+    folder = cache_dir(config) / "engine-path"
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in (webui, Path(__file__).resolve().parent):
+        target = folder / source.name
+        if target.is_symlink() and target.resolve() == source:
+            continue
+        if target.is_symlink():
+            target.unlink()
+        try:
+            target.symlink_to(source, target_is_directory=True)
+        except OSError:  # no rights or no links here: a copy, renewed at every start
+            shutil.copytree(source, target, dirs_exist_ok=True)
+    return folder

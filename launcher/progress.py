@@ -63,7 +63,7 @@ class Progress:
     hosts: Sequence[Part] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The value as a JSON object; keys are the attribute names, and ``parts`` and ``hosts`` only when there are any."""
+        """The value as a JSON object; keys are the attribute names; ``parts`` and ``hosts`` only when there are any."""
         data = asdict(self)
         for name in ("parts", "hosts"):
             if data[name]:

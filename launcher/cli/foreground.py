@@ -18,7 +18,7 @@ from pathlib import Path
 
 from launcher import __version__
 from launcher.access import AccessRules
-from launcher.apps import Addresses, child_specs, project_dirs
+from launcher.apps import Addresses, child_specs, missing_weights, project_dirs
 from launcher.cache.folders import make_folder, make_owned_folder, make_private_folder, storage_error
 from launcher.cache.layout import InstancePaths, instance_paths, prepare
 from launcher.channel import bind_socket
@@ -174,6 +174,7 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
         warnings = prepare(config)
         _empty(paths.temp_dir)
         specs = child_specs(config, addresses, os.environ)
+        weights_missing = bool(missing_weights(config))
     except LauncherError as error:
         call(functools.partial(supervisor.abort, error))
         return
@@ -185,7 +186,7 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
         call(functools.partial(supervisor.warn, text))
     for warning in warnings:
         call(functools.partial(supervisor.warn, warning.message, warning.fix))
-    call(functools.partial(supervisor.start_children, specs))
+    call(functools.partial(supervisor.start_children, specs, weights_missing=weights_missing))
 
 
 def _teller(logs: LogWriter, context: Context) -> Callable[[str], None]:

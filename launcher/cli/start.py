@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from launcher.apps import check_offline
 from launcher.cache.layout import instance_paths
 from launcher.cli.app import Context
 from launcher.config import Config
@@ -27,6 +28,9 @@ _CLEARING_S = 5.0
 @click.option("--port", metavar="N", help="Port of the page and the API; auto takes a free one (LAUNCHER_PORT).")
 @click.option("--engine", metavar="NAME", help="Speech engine (LAUNCHER_ENGINE).")
 @click.option("--device", metavar="NAME", help="auto, cpu or cuda:N (LAUNCHER_DEVICE).")
+@click.option(
+    "--offline", is_flag=True, help="Use no network at all; fail when something is missing (LAUNCHER_OFFLINE)."
+)
 @click.option("--open/--no-open", "open_browser", default=None, help="Open the page in a browser.")
 @click.option("--replace", is_flag=True, help="Stop the running instance first.")
 @click.option("--detach", is_flag=True, help="Return as soon as the instance runs in the background.")
@@ -39,6 +43,7 @@ def command(
     port: str | None,
     engine: str | None,
     device: str | None,
+    offline: bool,
     open_browser: bool | None,
     replace: bool,
     detach: bool,
@@ -50,6 +55,7 @@ def command(
         "LAUNCHER_PORT": port,
         "LAUNCHER_ENGINE": engine,
         "LAUNCHER_DEVICE": device,
+        "LAUNCHER_OFFLINE": "yes" if offline else None,
         "LAUNCHER_OPEN_BROWSER": None if open_browser is None else ("yes" if open_browser else "no"),
     }
     config = context.load_config(flags)
@@ -60,6 +66,8 @@ def command(
         _replace(context, config, run_file)
     if _show_running(context, config, run_file):
         return 0
+    if config.is_offline:
+        check_offline(config)
     if detach:
         from launcher.cli.detach import start_detached
 

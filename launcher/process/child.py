@@ -33,12 +33,13 @@ class ChildSpec:
     """How to start a child.
 
     Attributes:
-        component: ``page`` or ``engine``.
+        component: ``page``, ``engine`` or ``weights``.
         argv: command line; holds no secret.
         environment: all of it, without the instance's mark.
         settings: what its standard input says, as `webui/settings.py` reads it.
         cwd: working directory; ``None`` keeps the supervisor's.
         takes_listener: whether it gets the port's listening socket (``listen_fd`` of its settings).
+        is_task: it ends when it has said ``ready``.
     """
 
     component: str
@@ -47,6 +48,7 @@ class ChildSpec:
     settings: Mapping[str, Any]
     cwd: str | None = None
     takes_listener: bool = False
+    is_task: bool = False
 
 
 class LogSink(Protocol):

@@ -60,6 +60,7 @@ class Hooks:
         started: runs now.
         ready: serves now.
         down: no longer serves; called before anything else is decided.
+        failed: will not be started again by itself; gets the message and the fix.
     """
 
     changed: Callable[[], None]
@@ -67,6 +68,7 @@ class Hooks:
     started: Callable[[], None]
     ready: Callable[[], None]
     down: Callable[[], None]
+    failed: Callable[[dict[str, str]], None] = lambda error: None
 
 
 class Keeper:
@@ -133,7 +135,7 @@ class Keeper:
         now = self._loop.clock()
         if self.state == "ready":
             return 0.0
-        if self._stopping or self.state == "failed":
+        if self._stopping or self._spec.is_task or self.state in ("failed", "unloaded"):
             return None
         if self._backoff is not None:
             return max(0.0, self._backoff.due - now) + self._times.remaining_s(self.component, 0.0)
@@ -181,6 +183,17 @@ class Keeper:
             self._note_progress(message.get("progress"))
         self._hooks.changed()
 
+    def wait(self) -> None:
+        """Is to be started, as soon as what it needs is there."""
+        self._budget.reset()
+        component = self._status.components[self.component]
+        component.error = None
+        self._status.enter(self.component, "starting")
+
+    def refuse(self, error: dict[str, str]) -> None:
+        """What it needs cannot be had."""
+        self._give_up(error)
+
     def restart(self) -> None:
         """Starts it anew, because a person asks for it: earlier crashes are forgotten."""
         self._budget.reset()
@@ -227,7 +240,8 @@ class Keeper:
 
     def _became_ready(self, info: Any) -> None:
         self._cancel("_deadline")
-        self._times.note(self.component, self._loop.clock() - self._started_at)
+        if not self._spec.is_task:
+            self._times.note(self.component, self._loop.clock() - self._started_at)
         self._status.components[self.component].info = info if isinstance(info, dict) else {}
         self._status.enter(self.component, "ready")
         self._status.finish(self.component, "done")
@@ -273,6 +287,8 @@ class Keeper:
             self._hooks.changed()
         elif self._restarting:
             self.start()
+        elif self._spec.is_task and self.state == "ready":
+            self._hooks.changed()
         elif self._failure is not None:
             self._give_up(self._failure)
         elif was_silent:
@@ -307,6 +323,7 @@ class Keeper:
         self._status.enter(self.component, "failed")
         self._status.finish(self.component, "failed")
         self._log("error", str(LauncherError(error["message"], fix=error["fix"])))
+        self._hooks.failed(error)
         self._hooks.changed()
 
     def _cancel(self, name: str) -> None:

@@ -7,12 +7,15 @@ states and stages are those of docs/architecture.md.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from launcher.progress import Progress
 
+#: What an instance consists of.
 COMPONENTS = ("page", "engine")
+#: What brings the engine's weights, when they are not there; it ends when they are.
+WEIGHTS = "weights"
 STAGES = ("listen", "page", "weights", "engine")
 #: An engine's words for what it does before it looks for its weights, and for getting them into the cache; every
 #: other word comes after that.
@@ -25,7 +28,7 @@ class ComponentStatus:
     """One child as people see it.
 
     Attributes:
-        state: ``starting``, ``ready``, ``restarting``, ``stopping``, ``stopped`` or ``failed``.
+        state: ``starting``, ``ready``, ``restarting``, ``stopping``, ``stopped``, ``unloaded`` or ``failed``.
         restarts: how often it was started again in this run.
         since: when ``state`` began, in seconds since 1970.
         error: ``{"message", "fix"}`` of its last failure; ``None`` once it is ready again.
@@ -97,6 +100,10 @@ class Status:
         self.stopping = False
         self._was_ready = False
 
+    def expect_weights(self) -> None:
+        """Notes that weights have to be brought before the engine can start."""
+        self.components[WEIGHTS] = ComponentStatus(since=self._wall_clock())
+
     def enter(self, component: str, state: str) -> None:
         """Notes that ``component`` is now in ``state``."""
         status = self.components[component]
@@ -107,7 +114,7 @@ class Status:
             status.progress = None
         if state == "ready":
             status.error = None
-        self._was_ready = self._was_ready or all(each.state == "ready" for each in self.components.values())
+        self._was_ready = self._was_ready or all(state == "ready" for state in self._states)
 
     def stage(self, name: str, state: str) -> None:
         """Moves a stage to ``state``; beginning again starts its clock again."""
@@ -129,39 +136,52 @@ class Status:
             self.stage("page", "waiting")
             self.stage("page", "running")
             return
-        for name in ("weights", "engine"):
+        if component == WEIGHTS:
+            self.stage("engine", "waiting")
+        for name in self._stages_of(component):
             self.stage(name, "waiting")
-        self.stage("engine", "running")
+        self.stage(component, "running")
 
     def progress(self, component: str, progress: Progress) -> None:
         """Notes how far a child is, and which stage that belongs to."""
         self.components[component].progress = progress
-        if component == "engine" and progress.stage in WEIGHT_STAGES:
+        if component == WEIGHTS:
+            # Who looks at the engine only sees why it is not there yet.
+            self.components["engine"].progress = replace(progress, parts=(), hosts=())
+        if component == "engine" and progress.stage in WEIGHT_STAGES and WEIGHTS not in self.components:
             self.stage("weights", "running")
             self.stages["weights"].progress = progress
             self.stages["engine"].progress = None
             return
-        if component == "engine" and progress.stage not in EARLY_STAGES:
+        if component == "engine" and progress.stage not in EARLY_STAGES and WEIGHTS not in self.components:
             self.stage("weights", "done")
         self.stages[component].progress = progress
 
     def finish(self, component: str, state: str) -> None:
         """Ends the stages of a child: ``done`` or ``failed``."""
-        names = ("page",) if component == "page" else ("weights", "engine")
-        for name in names:
+        for name in self._stages_of(component):
             stage = self.stages[name]
             if state == "done" or stage.state == "running":
                 self.stage(name, state)
 
     @property
+    def _states(self) -> list[str]:
+        return [self.components[name].state for name in COMPONENTS]
+
+    def _stages_of(self, component: str) -> tuple[str, ...]:
+        """The stages that a child goes through; an engine without anybody to bring its weights sees to them itself."""
+        return (WEIGHTS, component) if component == "engine" and WEIGHTS not in self.components else (component,)
+
+    @property
     def state(self) -> str:
         """``starting``, ``ready``, ``degraded``, ``stopping`` or ``failed``."""
-        states = [each.state for each in self.components.values()]
+        states = self._states
         if self.stopping:
             return "stopping"
         if "failed" in states:
             return "failed"
-        if all(state == "ready" for state in states):
+        # An unloaded engine comes back with the next request: for who asks, the instance is ready.
+        if all(state in ("ready", "unloaded") for state in states):
             return "ready"
         return "degraded" if self._was_ready and "ready" in states else "starting"
 

@@ -27,7 +27,7 @@ from launcher.process.keeper import Hooks, Keeper, Spawn
 from launcher.process.listener import Listener
 from launcher.process.loop import Loop
 from launcher.process.runfile import RunFile, RunRecord
-from launcher.process.snapshot import COMPONENTS, Status
+from launcher.process.snapshot import COMPONENTS, WEIGHTS, Status
 from launcher.process.timings import StartTimes
 
 #: An engine that is busy computing ends within this; `stop` may ask for more or less.
@@ -110,8 +110,13 @@ class Supervisor:
         self._listener = self._listen(sock, rebind)
         self._control = self._serve_control(control_sock)
 
-    def start_children(self, specs: Mapping[str, ChildSpec]) -> None:
-        """Starts the children; called once, in the loop."""
+    def start_children(self, specs: Mapping[str, ChildSpec], *, weights_missing: bool = False) -> None:
+        """Starts the children; called once, in the loop.
+
+        Args:
+            specs: the page's and the engine's; ``weights`` when the engine needs files that can be fetched.
+            weights_missing: whether they must be fetched before the engine starts.
+        """
         if self.status.stopping:
             return
         for name, spec in specs.items():
@@ -126,8 +131,11 @@ class Supervisor:
                 times=self._times,
                 spawn=self._spawn,
             )
-        for keeper in self._keepers.values():
-            keeper.start()
+        if weights_missing:
+            self.status.expect_weights()
+        for name in COMPONENTS:
+            if name in self._keepers:
+                self._keepers[WEIGHTS if name == "engine" and weights_missing else name].start()
 
     def warn(self, message: str, fix: str = "") -> None:
         """Shows a warning with the status."""
@@ -214,6 +222,11 @@ class Supervisor:
         )
 
     def _hooks(self, spec: ChildSpec) -> Hooks:
+        if spec.component == WEIGHTS:
+            engine = self._keepers["engine"]
+            return Hooks(
+                self._changed, lambda: None, self._write_record, engine.start, lambda: None, failed=engine.refuse
+            )
         if not spec.takes_listener:
             return Hooks(self._changed, lambda: None, self._write_record, lambda: None, lambda: None)
         return Hooks(
@@ -257,12 +270,28 @@ class Supervisor:
         if self.status.stopping:
             raise RefusedError("The instance is stopping.")
         names = list(COMPONENTS) if component == "all" else [component]
-        keepers = [self._keepers[name] for name in names if name in self._keepers]
-        if not keepers:
+        if not any(name in self._keepers for name in names):
             raise RefusedError("Nothing runs yet: the instance has only begun to start.")
-        for keeper in keepers:
-            keeper.restart()
+        for name in names:
+            if name == "engine" and self._lacks_weights():
+                self._bring_weights()
+            elif name in self._keepers:
+                self._keepers[name].restart()
         return {}
+
+    def _lacks_weights(self) -> bool:
+        """Whether the weights may be why there is no engine."""
+        weights = self.status.components.get(WEIGHTS)
+        if weights is not None and weights.state != "ready":
+            return True
+        return WEIGHTS in self._keepers and self.status.components["engine"].state == "failed"
+
+    def _bring_weights(self) -> None:
+        """Looks for the weights again, fetches what is missing, and starts the engine then."""
+        if WEIGHTS not in self.status.components:
+            self.status.expect_weights()
+        self._keepers["engine"].wait()
+        self._keepers[WEIGHTS].restart()
 
     def _changed(self) -> None:
         self._control.publish()

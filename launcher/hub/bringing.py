@@ -1,0 +1,157 @@
+"""From what an engine needs to files in the cache: what is missing, fetching it, and the sentence without a network.
+
+Invariants: `missing` reads this disk and nothing else; `bring` asks no mirror for what is complete; progress counts
+every repository together, by the sizes that the catalog knows until a mirror has told the real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from launcher.cache.layout import pins
+from launcher.config import Config
+from launcher.errors import FetchError
+from launcher.hub.catalog import Part, lookup, needed_by
+from launcher.hub.fetch import Fetched, Fetcher, Reporting, Wanted, look
+from launcher.progress import Progress
+
+#: A sentence that lists more says how many more.
+_MOST_NAMES = 12
+_MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What of a repository is not on this disk.
+
+    Attributes:
+        files: their paths; empty when even their names are not known.
+        size_bytes: together, as far as known.
+    """
+
+    wanted: Wanted
+    files: tuple[str, ...]
+    size_bytes: int
+
+    def describe(self) -> str:
+        """``org/name (3 files, 1,234.5 MB)``."""
+        count = f"{len(self.files)} file{'s' * (len(self.files) != 1)}" if self.files else "everything"
+        return f"{self.wanted.repo} ({count}{f', {self.size_bytes / _MB:,.1f} MB' if self.size_bytes else ''})"
+
+
+def hub_cache(config: Config) -> Path:
+    """The folder that holds the repositories."""
+    return next(Path(pin.path) for pin in pins(config) if pin.name == "HF_HUB_CACHE")
+
+
+def needs(config: Config, engine: str) -> list[Part]:
+    """The repositories that must be complete before an engine starts: its own, then those of ``LAUNCHER_MODELS``.
+
+    Raises:
+        ConfigError: for a name in ``LAUNCHER_MODELS`` that is none.
+    """
+    found: dict[Wanted, Part] = {}
+    for entry in needed_by(engine):
+        # A folder of the user's takes the place of the model itself, which comes first; its helpers are still needed.
+        for part in entry.parts[1:] if config.model_dir else entry.parts:
+            found.setdefault(part.wanted, part)
+    for name in config.models:
+        for part in lookup(name).parts:
+            found.setdefault(part.wanted, part)
+    return list(found.values())
+
+
+def missing(cache: Path, parts: Sequence[Part]) -> list[Missing]:
+    """What is not there; empty when all is complete."""
+    found = []
+    for part in parts:
+        state = look(cache, part.wanted)
+        if state is None:
+            found.append(Missing(part.wanted, (), sum(part.sizes.values())))
+        elif state.missing:
+            paths = tuple(file.path for file in state.missing)
+            found.append(Missing(part.wanted, paths, state.missing_bytes))
+    return found
+
+
+def offline_error(cache: Path, lacking: Sequence[Missing]) -> FetchError:
+    """What to say when something is missing and no network may be used."""
+    names = [one.describe() for one in lacking]
+    shown = ", ".join(names[:_MOST_NAMES]) + (f" and {len(names) - _MOST_NAMES} more" * (len(names) > _MOST_NAMES))
+    repos = " ".join(dict.fromkeys(one.wanted.repo for one in lacking))
+    return FetchError(
+        f"No network may be used, and {cache} lacks {shown}.",
+        fix=f"Run once with a network: tts-launcher fetch {repos}; or copy that folder from a machine that has them.",
+    )
+
+
+def bring(
+    config: Config, parts: Sequence[Part], reporting: Reporting, *, update: bool = False
+) -> list[tuple[Wanted, Fetched]]:
+    """Fetches what is missing, from the best mirror so far first, and remembers how each one did.
+
+    Args:
+        config: the settings.
+        parts: the repositories, in this order.
+        reporting: told about all of them together.
+        update: ask for the newest commits even when everything is there.
+
+    Raises:
+        FetchError: when the mirrors cannot serve it rightly.
+        StorageError: when the disk cannot take it.
+    """
+    from launcher.hub.endpoints import parse_endpoints
+    from launcher.hub.ranking import Ranking
+
+    cache = hub_cache(config)
+    endpoints, ranking = parse_endpoints(config), Ranking.load(config)
+    whole = _Whole(reporting.progress, {one.wanted: one.size_bytes for one in missing(cache, parts)})
+    done = []
+    for part in parts:
+        one = part.wanted
+        ordered = ranking.order(endpoints, one.repo, one.revision)
+        told = replace(reporting, progress=whole.begin(one))
+        fetched = Fetcher(cache, ordered, config.standard, reporting=told).fetch(one, update=update)
+        ranking.learn(endpoints, one.repo, one.revision, fetched.rates, fetched.rejected)
+        whole.end()
+        done.append((one, fetched))
+    return done
+
+
+class _Whole:
+    """Makes the progress of one repository after the other into that of all.
+
+    Args:
+        report: gets it.
+        expected: bytes that are still to come, as far as known.
+    """
+
+    def __init__(self, report: Callable[[Progress], None], expected: dict[Wanted, int]) -> None:
+        self._report = report
+        self._expected = expected
+        self._done_bytes = 0.0
+        self._current = 0.0
+
+    def begin(self, wanted: Wanted) -> Callable[[Progress], None]:
+        """What gets the progress of the next repository."""
+        self._expected.pop(wanted, None)
+        self._current = 0.0
+
+        def take(progress: Progress) -> None:
+            if progress.stage != "fetch" or progress.total is None:
+                self._report(progress)
+                return
+            self._current = progress.total
+            done = self._done_bytes + progress.done
+            total = self._done_bytes + progress.total + sum(self._expected.values())
+            rate = progress.rate_per_s
+            eta_s = (total - done) / rate if rate else None
+            self._report(replace(progress, done=done, total=total, eta_s=eta_s))
+
+        return take
+
+    def end(self) -> None:
+        """The repository is complete."""
+        self._done_bytes += self._current

@@ -1,0 +1,119 @@
+"""Brings an engine's weights into the cache: `python -m launcher.process.weights`, started by the supervisor.
+
+A process of its own, because fetching takes memory and threads that the supervisor must not hold, and so that it can
+be ended at any moment: what has arrived is on record, and the next one goes on from there.
+
+Invariants: what is complete costs no request; the end of standard input ends it at once; it says ``ready`` only when
+every file is there and verified.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import Any
+
+from launcher.channel import Channel, ChannelError
+from launcher.config import Config
+from launcher.errors import ConfigError, LauncherError
+from launcher.progress import Progress
+
+#: Waiting for another process that fetches the same is silent; the supervisor wants to hear that this one lives.
+_SIGN_OF_LIFE_S = 20.0
+
+
+class Told:
+    """The supervisor, as this process talks to it.
+
+    Args:
+        channel: to its control socket.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._latest = Progress("look")
+        self._over = threading.Event()
+        self.say("hello", pid=os.getpid())
+        threading.Thread(target=self._live, name="signs of life", daemon=True).start()
+
+    def say(self, event: str, **fields: Any) -> None:
+        """Sends one event; ends the process when nobody hears it any more."""
+        try:
+            self._channel.send({"event": event, "component": "weights", **fields})
+        except ChannelError:
+            os._exit(1)
+
+    def progress(self, progress: Progress) -> None:
+        """How far it is."""
+        self._latest = progress
+        self.say("progress", progress=progress.to_json())
+
+    def end(self) -> None:
+        """No more signs of life."""
+        self._over.set()
+
+    def _live(self) -> None:
+        while not self._over.wait(_SIGN_OF_LIFE_S):
+            self.progress(self._latest)
+
+
+def bring_weights(config: Config, engine: str, told: Told) -> None:
+    """Makes sure that everything is in the cache.
+
+    Raises:
+        LauncherError: why it cannot be.
+    """
+    from launcher.hub.bringing import bring, hub_cache, missing, needs, offline_error
+    from launcher.hub.fetch import Reporting
+
+    parts = needs(config, engine)
+    lacking = missing(hub_cache(config), parts)
+    if lacking and config.is_offline:
+        raise offline_error(hub_cache(config), lacking)
+    if lacking:
+        bring(config, parts, Reporting(told.progress, _note))
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _end_with_supervisor() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)  # every byte that counts is on record
+
+
+def main() -> int:
+    """Runs with the settings from standard input; returns the exit code."""
+    try:
+        settings = json.loads(sys.stdin.buffer.readline())
+        config, engine = Config.from_json(settings["config"]), str(settings["engine"])
+        channel = Channel.connect(settings["control_address"], token=settings["control_token"], timeout_s=None)
+    except (ValueError, KeyError, TypeError):
+        _note("Weights are brought by the launcher: python -m launcher start")
+        return ConfigError.exit_code
+    except ChannelError:
+        return 1
+    threading.Thread(target=_end_with_supervisor, name="supervisor's end", daemon=True).start()
+    told = Told(channel)
+    try:
+        bring_weights(config, engine, told)
+    except LauncherError as error:
+        _note(f"ERROR {error}")
+        told.say("failed", message=error.message, fix=error.fix)
+        return error.exit_code
+    finally:
+        told.end()
+    told.say("ready", info={})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.stdout.flush()
+    code = main()
+    sys.stderr.flush()
+    # Not sys.exit: it would wait for the thread that waits for the supervisor's end.
+    os._exit(code)
