@@ -29,7 +29,7 @@ from tiny_parts import (
     HubFolder,
     add_matrices,
     add_shared,
-    quiet_bias,
+    end_after,
     save_torch,
 )
 
@@ -87,7 +87,7 @@ def gpt_config(text_tokens: int) -> dict[str, Any]:
     """The language model's part of ``config.yaml``: one layer, the real width."""
     return {
         "model_dim": MODEL_DIM,
-        "max_mel_tokens": 300,
+        "max_mel_tokens": 120,
         "max_text_tokens": 150,
         "heads": 4,
         "use_mel_codes_as_input": True,
@@ -140,7 +140,7 @@ def add_networks(hub: HubFolder, config: Any) -> None:
     from safetensors.torch import save_model
 
     gpt = UnifiedVoice(**config.gpt)
-    quiet_bias(gpt.mel_head)
+    end_after(gpt.mel_head, gpt.mel_pos_embedding.emb)
     save_torch(gpt.state_dict(), hub.add(REPO, "gpt.pth"))
     s2mel = MyModel(config.s2mel, use_gpt_latent=True)
     nets = {name: dict(module.state_dict()) for name, module in s2mel.models.items()}

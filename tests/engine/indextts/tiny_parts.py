@@ -146,12 +146,13 @@ def one_row(tensor: Tensor) -> Tensor:
 
 
 def save_torch(value: object, path: Path, *, small: bool = True) -> None:
-    """Writes a checkpoint; tensors in it become `one_row` when ``small``."""
+    """Writes a checkpoint; tensors in it become `one_row` when ``small``, those of `CODES` and positions excepted."""
 
-    def shrink(item: Any) -> Any:
+    def shrink(item: Any, name: str = "") -> Any:
         if isinstance(item, dict):
-            return {key: shrink(inner) for key, inner in item.items()}
-        return one_row(item.detach()) if isinstance(item, Tensor) and small else item
+            return {key: shrink(inner, key) for key, inner in item.items()}
+        whole = not small or name.startswith("mel_")
+        return item if whole or not isinstance(item, Tensor) else one_row(item.detach())
 
     torch.save(shrink(value), path)
 
@@ -188,13 +189,19 @@ def split_weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def quiet_bias(head: nn.Linear) -> None:
-    """Makes a head of codes end after about a dozen and never start again."""
+def end_after(head: nn.Linear, positions: nn.Embedding, length: int = 20) -> None:
+    """Makes a language model say ``length`` codes, drawn nearly at random, and then end.
+
+    One dimension of the positions is negative before ``length`` and positive from there; the head reads it for the
+    code that ends. Ending is impossible before, because a search by beams would prefer to say nothing.
+    """
     nn.init.normal_(head.weight, std=0.002)
     nn.init.normal_(head.bias, std=0.5)
     with torch.no_grad():
+        positions.weight[:, 0] = 30.0
+        positions.weight[:length, 0] = -30.0
+        head.weight[STOP_CODE, 0] = 1.0
         head.bias[START_CODE] = -1e4
-        head.bias[STOP_CODE] = 1.5
 
 
 def add_shared(hub: HubFolder, campplus: nn.Module, bigvgan_state: dict[str, Tensor]) -> None:
