@@ -104,6 +104,11 @@ def cache_dir(config: Config) -> Path:
     return config.data_dir / "cache"
 
 
+def journal_dir(config: Config) -> Path:
+    """Where commands that move weights keep what they have done so far, and the lock that lets in one at a time."""
+    return cache_dir(config) / "journals"
+
+
 def instance_paths(config: Config | tuple[Path, str]) -> InstancePaths:
     """The files of the Config's instance, or of a (data_dir, instance) pair. Creates nothing."""
     data_dir, instance = config if isinstance(config, tuple) else (config.data_dir, config.instance)

@@ -12,6 +12,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "where": CommandEntry("launcher.cli.cache_show:where_command", "Show where everything is kept, and on what."),
     "verify": CommandEntry("launcher.cli.cache_check:verify_command", "Check every file; 5 when one is damaged."),
     "repair": CommandEntry("launcher.cli.cache_check:repair_command", "Fetch the damaged files again."),
+    "migrate": CommandEntry("launcher.cli.cache_move:migrate_command", "Bring an old cache into the pinned place."),
     "prune": CommandEntry("launcher.cli.cache_prune:command", "Remove what nothing needs, after asking."),
 }
 
