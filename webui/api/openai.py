@@ -25,6 +25,7 @@ from webui.api.openai_voices import voice_id
 from webui.api.speech import client_of
 from webui.audio import MEDIA_TYPES, STREAMED_FORMATS, check_format, encode, wav_header
 from webui.engine.base import EngineInfo, SpeechRequest
+from webui.engine.request import MAX_EMOTION_TEXT_CHARS
 from webui.engine.streaming import StreamedAnswer, begin, while_connected
 from webui.synthesis import Synthesis
 from webui.text import clean
@@ -34,7 +35,10 @@ OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
 #: The name of whatever engine is loaded.
 OWN_MODEL = "tts-launcher"
 #: Fields that `SpeechRequest` has under the same name; ``null`` is the same as leaving one out.
-_REQUEST_FIELDS = ("speed", "emotion", "intensity", "language", "seed")
+_REQUEST_FIELDS = (
+    *("speed", "emotion", "intensity", "language", "seed", "reference", "emotion_mode", "emotion_reference"),
+    *("emotion_text", "random_emotion", "duration_factor", "glossary", "generation"),
+)
 #: Names the fields of a request that had no effect.
 IGNORED_HEADER = "X-Ignored-Fields"
 
@@ -65,8 +69,8 @@ def routes(synthesis: Synthesis, offer: Offer, *, max_text_chars: int, started_a
         audio_format = _audio_format(data)
         wanted = _speech_request(data, info, max_text_chars)
         headers = {"Cache-Control": "no-store"}
-        if data.get("instructions"):
-            headers[IGNORED_HEADER] = "instructions"  # no engine here takes a description in words yet
+        if data.get("instructions") and not wanted.emotion_text:
+            headers[IGNORED_HEADER] = "instructions"
         client = client_of(request, "api")
         if audio_format in STREAMED_FORMATS:
             sound = _streamed(synthesis.speak(wanted, client), info, audio_format)
@@ -87,9 +91,10 @@ def _speech_request(data: dict[str, Any], info: EngineInfo, max_text_chars: int)
     text = data.get("input")
     if not isinstance(text, str):
         raise SpeechError("input is missing or is not text.", fix="Give input as a string.", param="input")
-    fields = {
-        name: data[name] for name in ("speed", "emotion", "intensity", "language", "seed") if data.get(name) is not None
-    }
+    fields = {name: data[name] for name in _REQUEST_FIELDS if data.get(name) is not None}
+    described = isinstance(data.get("instructions"), str) and "emotion_text" in info.capabilities
+    if described and not {"emotion", "emotion_text", "emotion_reference"} & fields.keys():
+        fields["emotion_text"] = data["instructions"][:MAX_EMOTION_TEXT_CHARS]
     cleaned = clean(text, max_text_chars)
     return SpeechRequest.from_json({**fields, "text": cleaned, "voice": voice_id(data.get("voice"), info)})
 

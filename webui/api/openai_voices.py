@@ -27,7 +27,7 @@ def voice_id(voice: object, info: EngineInfo) -> str:
     if isinstance(voice, dict):
         voice = voice.get("id")
     if voice is None:
-        return info.voices[0].id
+        return info.voices[0].id if info.voices else ""
     own = [offered.id for offered in info.voices]
     if isinstance(voice, str):
         if voice in own:

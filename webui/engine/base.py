@@ -15,93 +15,27 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from launcher.errors import SpeechError
 from launcher.progress import Progress
-from webui.emotion import NEUTRAL, EmotionVector
+from webui.engine.request import SPEED_RANGE, GenerationParameters, SpeechRequest
+
+__all__ = [
+    "SPEED_RANGE",
+    "AudioChunk",
+    "Cancellation",
+    "Cancelled",
+    "Engine",
+    "EngineInfo",
+    "GenerationParameters",
+    "Pcm",
+    "ReportProgress",
+    "ReportsWhileSpeaking",
+    "Segment",
+    "SpeechRequest",
+    "Voice",
+]
 
 Pcm = npt.NDArray[np.int16]
 ReportProgress = Callable[[Progress], None]
-
-#: The range of the OpenAI speech API's ``speed``.
-SPEED_RANGE = (0.25, 4.0)
-
-
-@dataclass(frozen=True)
-class SpeechRequest:
-    """One thing to say, whoever asked: page, API, batch or command line.
-
-    Attributes:
-        text: what to say; `webui.text.clean` has been applied by whoever took it from a person.
-        voice: a voice's ``id`` from `EngineInfo.voices`; empty means the engine's default.
-        emotion: the eight components, 0 to 1.
-        intensity: factor on the whole emotion, 0 to 1.
-        speed: 1.0 is the voice's natural rate; 0.25 to 4.
-        language: ``auto`` or one of `EngineInfo.languages`.
-        seed: for engines that draw random numbers; ``None`` lets the engine choose.
-    """
-
-    text: str
-    voice: str = ""
-    emotion: EmotionVector = NEUTRAL
-    intensity: float = 1.0
-    speed: float = 1.0
-    language: str = "auto"
-    seed: int | None = None
-
-    def __post_init__(self) -> None:
-        if not self.text.strip():
-            raise SpeechError("text is empty.", fix="Type something to say.", param="input", code="empty_text")
-        _check_number("speed", self.speed, *SPEED_RANGE)
-        _check_number("intensity", self.intensity, 0.0, 1.0)
-        if self.seed is not None and not (
-            isinstance(self.seed, int) and not isinstance(self.seed, bool) and 0 <= self.seed < 2**32
-        ):
-            raise SpeechError(f"seed={self.seed!r:.40} is not a whole number from 0 to 4294967295.", param="seed")
-
-    def to_json(self) -> dict[str, Any]:
-        """The request as a JSON object; `from_json` reads it back."""
-        return {**asdict(self), "emotion": self.emotion.as_dict()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> SpeechRequest:
-        """The request from `to_json`'s object.
-
-        Raises:
-            SpeechError: naming the first field that is unknown, missing or out of range.
-        """
-        unknown = [name for name in data if name not in cls.__dataclass_fields__]
-        if unknown:
-            raise SpeechError(f"field {unknown[0]!r:.40} is not known.", param=unknown[0], code="unknown_field")
-        values = dict(data)
-        for name, kind in (("text", str), ("voice", str), ("language", str)):
-            if not isinstance(values.get(name, ""), kind):
-                raise SpeechError(f"{name}={values[name]!r:.40} is not text.", param=name)
-        emotion = values.get("emotion", {})
-        if isinstance(emotion, Mapping):
-            values["emotion"] = EmotionVector.from_mapping(emotion)
-        elif isinstance(emotion, (list, tuple)):
-            values["emotion"] = EmotionVector.from_sequence(emotion)
-        else:
-            raise SpeechError(
-                f"emotion={emotion!r:.40} is neither names with numbers nor eight numbers.", param="emotion"
-            )
-        return cls(**{"text": "", **values})
-
-    @property
-    def effective_emotion(self) -> EmotionVector:
-        """The emotion after `intensity`."""
-        return self.emotion.scaled(self.intensity)
-
-
-def _check_number(name: str, value: object, low: float, high: float) -> None:
-    # The comparison also refuses NaN, and integers that no float can hold.
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
-        raise SpeechError(
-            f"{name}={value!r:.40} is not a number from {low:g} to {high:g}.",
-            fix=f"Give {name} a value from {low:g} to {high:g}.",
-            param=name,
-            code=f"{name}_out_of_range",
-        )
 
 
 @dataclass(frozen=True)
@@ -160,8 +94,8 @@ class EngineInfo:
         voices: the first is the default.
         languages: codes it can speak in this installation.
         device: ``cpu`` or ``cuda:0``.
-        capabilities: words among ``emotion_vector``, ``emotion_reference``, ``emotion_text``, ``clone``, ``seed``,
-            ``duration``, ``generation_parameters``.
+        capabilities: words among ``emotion_vector``, ``emotion_reference``, ``emotion_text``, ``random_emotion``,
+            ``clone``, ``seed``, ``duration``, ``glossary``, ``generation_parameters``.
         notes: one or two sentences for people, by language code: what kind of voice this is, what others add.
         speed_range: smallest and largest `SpeechRequest.speed`.
     """
@@ -261,3 +195,11 @@ class Engine(Protocol):
 
     def unload(self) -> None:
         """Gives its memory back; `load` may follow."""
+
+
+@runtime_checkable
+class ReportsWhileSpeaking(Protocol):
+    """An engine whose segments take long enough that people want to see how far one is."""
+
+    def report_speech_to(self, report: ReportProgress | None) -> None:
+        """Whom to tell, from the thread that speaks, while the next request is spoken; ``None``: nobody."""

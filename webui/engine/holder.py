@@ -13,11 +13,13 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from launcher.errors import EngineError, LauncherError, SpeechError
 from launcher.frames import encode_event, encode_pcm
 from launcher.progress import Progress
+from webui.engine.offer import check_offer
 
 if TYPE_CHECKING:  # numpy costs more than everything that `/health` needs; the engine's thread imports it
     from webui.engine.base import Cancellation, Engine, EngineInfo, Segment, SpeechRequest
@@ -170,9 +172,10 @@ class EngineHolder:
             cancellation.check()
             engine = self._loaded_engine()
             info = engine.info()
-            _check_offer(request, info)
-            for frame in _frames(engine, info, request, cancellation):
-                pipe.put(frame)
+            check_offer(request, info)
+            with _told(engine, pipe):
+                for frame in _frames(engine, info, request, cancellation):
+                    pipe.put(frame)
         except Cancelled:
             _log.info("a request was cancelled")
         except LauncherError as error:
@@ -183,6 +186,21 @@ class EngineHolder:
         finally:
             self._running = None
             pipe.end(None)
+
+
+@contextmanager
+def _told(engine: Engine, pipe: _FramePipe) -> Iterator[None]:
+    """While the block runs, what the engine says of a segment's progress goes into the pipe."""
+    from webui.engine.base import ReportsWhileSpeaking
+
+    if not isinstance(engine, ReportsWhileSpeaking):
+        yield
+        return
+    engine.report_speech_to(lambda progress: pipe.put(encode_event("progress", **progress.to_json())))
+    try:
+        yield
+    finally:
+        engine.report_speech_to(None)
 
 
 class EngineLoadingError(EngineError):
@@ -271,32 +289,6 @@ def _speech_progress(segments: list[Segment], done: int, started: float) -> Prog
     left = sum(len(segment.text) for segment in segments[done:])
     eta_s = round(elapsed_s * left / spoken, 2) if spoken else None
     return Progress("speak", done, len(segments), "steps", round(done / max(elapsed_s, 1e-3), 3), eta_s)
-
-
-def _check_offer(request: SpeechRequest, info: EngineInfo) -> None:
-    voices = [voice.id for voice in info.voices]
-    if request.voice and request.voice not in voices:
-        raise SpeechError(
-            f"voice {request.voice!r} is not known.",
-            fix=f"Use one of {', '.join(voices)}.",
-            param="voice",
-            code="unknown_voice",
-        )
-    if request.language != "auto" and request.language not in info.languages:
-        raise SpeechError(
-            f"language {request.language!r} is not one that this engine speaks.",
-            fix=f"Use auto or one of {', '.join(info.languages)}.",
-            param="language",
-            code="unknown_language",
-        )
-    low, high = info.speed_range
-    if not low <= request.speed <= high:
-        raise SpeechError(
-            f"speed={request.speed:g} is not a number from {low:g} to {high:g}.",
-            fix=f"Give speed a value from {low:g} to {high:g}.",
-            param="speed",
-            code="speed_out_of_range",
-        )
 
 
 def _unexpected(what: str, name: str, error: Exception) -> EngineError:
