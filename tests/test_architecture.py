@@ -31,7 +31,8 @@ LAUNCHER_LAYERS = [
     {"engines"},
     {"process"},
     {"apps"},
-    {"bundle", "doctor"},
+    {"doctor"},
+    {"bundle"},
     {"cli"},
     {"__main__"},
 ]
@@ -54,6 +55,7 @@ LAUNCHER_PACKAGES = {
     "process": {"psutil", "filelock"},
     "apps": {"psutil"},
     "alarms": {"apprise"},
+    "bundle": {"packaging", "setuptools"},
     "doctor": {"packaging", "psutil", "tomli", "urllib3"},
     "cli": {"click", "psutil"},
 }

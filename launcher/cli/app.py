@@ -37,6 +37,7 @@ class CommandEntry:
 
 COMMANDS: dict[str, CommandEntry] = {
     "start": CommandEntry("launcher.cli.start:command", "Start the page and the speech engine."),
+    "open": CommandEntry("launcher.cli.open:command", "Open the page in a browser; start it first if need be."),
     "stop": CommandEntry("launcher.cli.stop:command", "Stop a running instance."),
     "restart": CommandEntry("launcher.cli.restart:command", "Restart the page, the engine or both."),
     "status": CommandEntry("launcher.cli.status:command", "Show what runs and how far it is."),
@@ -48,6 +49,9 @@ COMMANDS: dict[str, CommandEntry] = {
     "cache": CommandEntry("launcher.cli.cache:command", "Show, check, mend and clear what is kept here."),
     "doctor": CommandEntry("launcher.cli.doctor:command", "Check everything that a start needs."),
     "audit": CommandEntry("launcher.cli.audit:command", "Show what downloaded models really contain."),
+    "bundle": CommandEntry("launcher.cli.bundle:command", "Carry a model to a machine without a network."),
+    "shortcut": CommandEntry("launcher.cli.shortcut:command", "Something to double-click, in menu and desktop."),
+    "service": CommandEntry("launcher.cli.service:command", "Run as a service that starts by itself."),
     "config": CommandEntry("launcher.cli.config:command", "Show every setting and where it came from."),
 }
 

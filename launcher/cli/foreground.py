@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from launcher import __version__
 from launcher.access import AccessRules
@@ -30,6 +31,7 @@ from launcher.errors import LauncherError, StartError
 from launcher.process.bind import bind_port, url_of
 from launcher.process.facts import new_mark, observe
 from launcher.process.logs import LogWriter
+from launcher.process.notify import Notifier, forget, inherited_socket
 from launcher.process.runfile import RunFile, RunRecord
 from launcher.process.supervisor import Settings, Supervisor
 from launcher.process.takeover import Claim, end_leftovers, remove_dead_sockets, take_port
@@ -68,8 +70,10 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
         claim = Claim(config.instance, str(config.data_dir), project_dirs(), run_file.read())
         tell = _teller(logs, context)
         ground = _Ground(config, paths, run_file, claim, logs, tell)
-        supervisor, addresses = _assemble(ground, narration, created_at)
+        notifier = Notifier.from_environment(os.environ, os.getpid())
+        supervisor, addresses = _assemble(ground, narration, notifier, created_at)
         supervisor.install_signals(hang_up=not detached)
+        _keep_alive(supervisor, notifier)
         work = functools.partial(_make_ready, supervisor, ground, addresses)
         threading.Thread(target=work, name="make ready", daemon=True).start()
         if not detached:
@@ -77,6 +81,7 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
         try:
             supervisor.run()
         finally:
+            notifier.close()
             logs.close()
             remove_dead_sockets(paths.runtime_dir)
         narration.stopped()
@@ -94,10 +99,22 @@ class _Ground:
     tell: Callable[[str], None]
 
 
-def _assemble(ground: _Ground, narration: Narration, created_at: float) -> tuple[Supervisor, Addresses]:
+def _keep_alive(supervisor: Supervisor, notifier: Notifier) -> None:
+    """Gives the service manager's watchdog its signs of life, from the loop and for as long as that turns."""
+    if notifier.interval_s:
+        notifier.alive()
+        supervisor.loop.call_later(notifier.interval_s, functools.partial(_keep_alive, supervisor, notifier))
+
+
+def _assemble(
+    ground: _Ground, narration: Narration, notifier: Notifier, created_at: float
+) -> tuple[Supervisor, Addresses]:
     """Binds the port and the control socket, and puts the supervisor on top of them."""
     config, paths = ground.config, ground.paths
-    sock = take_port(config.host, config.port, ground.claim, ground.tell)
+    sock = inherited_socket(os.environ, os.getpid())
+    forget(os.environ)
+    if sock is None:
+        sock = take_port(config.host, config.port, ground.claim, ground.tell)
     port = sock.getsockname()[1]
     try:
         control_sock, addresses = _bind_control(config, paths, port)
@@ -133,11 +150,19 @@ def _assemble(ground: _Ground, narration: Narration, created_at: float) -> tuple
         ),
         times=StartTimes(paths.root / "start_times.json"),
         logs=ground.logs,
-        on_change=narration.show,
+        on_change=_both(narration.show, notifier.show),
         # Windows cannot pass a socket on to a child through a descriptor: the page binds the port itself there.
         rebind=None if os.name == "posix" else functools.partial(bind_port, config.host, port),
     )
     return supervisor, addresses
+
+
+def _both(*listeners: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    def tell(snapshot: dict[str, Any]) -> None:
+        for listener in listeners:
+            listener(snapshot)
+
+    return tell
 
 
 def _bind_control(config: Config, paths: InstancePaths, port: int) -> tuple[socket.socket, Addresses]:
