@@ -95,10 +95,17 @@ def _is_movable(root: Path) -> bool:
 def _hub_items(root: Path, dangling: list[str]) -> Iterator[Item]:
     for repo in sorted(root.iterdir()):
         if repo.name.startswith(REPO_PREFIXES) and repo.is_dir() and not repo.is_symlink():
-            yield from _repo_items(root, repo, dangling)
+            yield from repo_items(root, repo, dangling)
 
 
-def _repo_items(root: Path, repo: Path, dangling: list[str]) -> Iterator[Item]:
+def repo_items(root: Path, repo: Path, dangling: list[str]) -> Iterator[Item]:
+    """One repository's names, in order.
+
+    Args:
+        root: the Hub cache.
+        repo: the repository's folder in it.
+        dangling: gets the paths of links whose content is gone.
+    """
     for folder in ("trees", ".receipts"):
         for path in _files(repo / folder):
             yield Item(_name(root, path), path.stat().st_size, keep=True)

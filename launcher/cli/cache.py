@@ -13,6 +13,8 @@ COMMANDS: dict[str, CommandEntry] = {
     "verify": CommandEntry("launcher.cli.cache_check:verify_command", "Check every file; 5 when one is damaged."),
     "repair": CommandEntry("launcher.cli.cache_check:repair_command", "Fetch the damaged files again."),
     "migrate": CommandEntry("launcher.cli.cache_move:migrate_command", "Bring an old cache into the pinned place."),
+    "overlay": CommandEntry("launcher.cli.cache_share:overlay_command", "Put a read-only cache below the own one."),
+    "share": CommandEntry("launcher.cli.cache_share:share_command", "Open the caches to a group of users."),
     "prune": CommandEntry("launcher.cli.cache_prune:command", "Remove what nothing needs, after asking."),
 }
 
