@@ -52,6 +52,7 @@ LAUNCHER_PACKAGES = {
     "config": {"dotenv", "platformdirs"},
     "cache": {"filelock", "platformdirs", "psutil"},
     "hub": {"urllib3", "filelock", "huggingface_hub", "tomli"},
+    "engines": {"psutil", "filelock", "pynvml", "uv"},
     "process": {"psutil", "filelock"},
     "apps": {"psutil"},
     "alarms": {"apprise"},

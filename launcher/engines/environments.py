@@ -136,7 +136,7 @@ def processes_in(folder: Path) -> Iterator[tuple[int, str]]:
     """Every process that runs an interpreter below ``folder``: pid and command."""
     import psutil
 
-    start = os.path.join(os.path.normcase(folder), "")
+    start = os.path.normcase(folder) + os.sep
     for process in psutil.process_iter():
         try:
             words = process.cmdline()
