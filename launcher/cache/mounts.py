@@ -29,12 +29,14 @@ class Mount:
         type: as the kernel names it, such as ``ext4`` or ``fuse.sshfs``.
         source: device or server.
         is_read_only: whether the mount or the file system takes no writes.
+        notes_use: whether reading a file changes its time of last use.
     """
 
     point: str
     type: str
     source: str
     is_read_only: bool
+    notes_use: bool = True
 
 
 def mount_of(path: str, mountinfo: str) -> Mount | None:
@@ -53,8 +55,9 @@ def mount_of(path: str, mountinfo: str) -> Mount | None:
         point = _unescaped(fields[4])
         if target.is_relative_to(point) and (best is None or len(point) >= len(best.point)):
             kind, source, options, *_ = [*after.split(" "), "", ""]
-            is_read_only = "ro" in (*fields[5].split(","), *options.split(","))
-            best = Mount(point, kind, _unescaped(source), is_read_only)
+            ours, theirs = fields[5].split(","), options.split(",")
+            is_read_only = "ro" in ours or "ro" in theirs
+            best = Mount(point, kind, _unescaped(source), is_read_only, "noatime" not in ours)
     return best
 
 

@@ -48,6 +48,7 @@ class Storage:
         rotational: whether it is a spinning disk; ``None`` when nobody says so.
         total_bytes, free_bytes: its size and what is free for this user; 0 when not known.
         is_read_only: whether it takes no writes.
+        notes_use: whether it notes when a file is read.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Storage:
     total_bytes: int = 0
     free_bytes: int = 0
     is_read_only: bool = False
+    notes_use: bool = True
 
     @property
     def is_persistent(self) -> bool:
@@ -99,6 +101,7 @@ def storage_of(path: Path, *, mountinfo: str | None = None, sysfs: Path = _SYSFS
         total,
         free,
         mount.is_read_only,
+        mount.notes_use,
     )
 
 

@@ -187,7 +187,7 @@ def _online_trees(
 def _locked(context: Context, cache: Path, repos: Sequence[Repo], setting: str) -> Iterator[None]:
     """Keeps a second repair waiting, and finds out at once when the cache cannot be written to."""
     from launcher.cache.folders import storage_error
-    from launcher.hub.locks import wait_for_lock
+    from launcher.cache.locking import wait_for_lock
 
     with contextlib.ExitStack() as locks:
         for folder in sorted({repo.folder for repo in repos}):

@@ -20,16 +20,20 @@ if TYPE_CHECKING:
     from launcher.config import Config
     from launcher.hub.catalog import CatalogEntry, Part
 
-#: Engines that have an environment of their own, which may be installed although another one is in use.
-_ENGINES_WITH_ENVIRONMENT = ("indextts2", "indextts2.5")
-
 
 @dataclass(frozen=True)
 class Named:
-    """A repository that a person named, with the commit when that was named, too."""
+    """A repository that a person named.
+
+    Attributes:
+        repo: what was meant.
+        commit: when it was named, too.
+        entry: the model of the catalog that was named instead of the repository; empty when it was not.
+    """
 
     repo: Repo
     commit: str = ""
+    entry: str = ""
 
 
 def chosen_cache(config: Config, given: Path | None) -> tuple[Path, str, bool]:
@@ -73,20 +77,23 @@ def catalog_users() -> dict[str, tuple[str, ...]]:
     return {repo: tuple(names) for repo, names in users.items()}
 
 
-def needed_revisions(config: Config, usage: Usage) -> dict[tuple[str, str], str]:
-    """What must stay: (repository, commit) to the reason, a clause."""
+def needs(config: Config, usage: Usage) -> dict[tuple[str, str], dict[str, str]]:
+    """What must stay: (repository, commit) to the models that need it, each with the reason, a clause."""
     from launcher.hub.catalog import lookup
 
-    found: dict[tuple[str, str], str] = {}
-    for entry, reason in _entries_in_use(config, usage.cache):
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    wanted = [(entry, reason) for entry, reason in _entries_in_use(config, usage.cache)]
+    wanted += [(lookup(name), f"LAUNCHER_MODELS names {name}") for name in config.models]
+    for entry, reason in wanted:
         for part in entry.parts:
             for key in _revisions_of(usage, part):
-                found.setdefault(key, reason)
-    for name in config.models:
-        for part in lookup(name).parts:
-            for key in _revisions_of(usage, part):
-                found.setdefault(key, f"LAUNCHER_MODELS names {name}")
+                found.setdefault(key, {}).setdefault(entry.name, reason)
     return found
+
+
+def needed_revisions(config: Config, usage: Usage) -> dict[tuple[str, str], str]:
+    """What must stay: (repository, commit) to one reason."""
+    return {key: next(iter(reasons.values())) for key, reasons in needs(config, usage).items()}
 
 
 def select_named(usage: Usage, names: tuple[str, ...]) -> list[Named]:
@@ -105,10 +112,11 @@ def select_named(usage: Usage, names: tuple[str, ...]) -> list[Named]:
         if repo is not None:
             found.append(Named(repo, _commit(repo, revision)))
             continue
-        there = [by_name[part.repo.lower()] for part in lookup(name).parts if part.repo.lower() in by_name]
+        entry = lookup(name)
+        there = [by_name[part.repo.lower()] for part in entry.parts if part.repo.lower() in by_name]
         if not there:
             raise ConfigError(f"{name} is not in {usage.cache}.", fix="See what is there with: cache ls")
-        found += [Named(one) for one in there]
+        found += [Named(one, entry=entry.name) for one in there]
     return found
 
 
@@ -128,21 +136,22 @@ def _commit(repo: Repo, revision: str) -> str:
 
 
 def _entries_in_use(config: Config, cache: Path) -> Iterator[tuple[CatalogEntry, str]]:
-    from launcher.hub.catalog import catalog
+    from launcher.hub.catalog import catalog, needed_by
 
-    engines = {engine for engine in _ENGINES_WITH_ENVIRONMENT if _is_installed(config, engine)}
-    for entry in catalog():
-        installed = engines.intersection(entry.engines)
-        if config.engine != "auto" and config.engine in entry.engines:
-            yield entry, f"the engine {config.engine} needs {entry.name}"
-        elif installed:
-            yield entry, f"the installed engine {min(installed)} needs {entry.name}"
-        elif config.engine == "auto" and entry.engines and all(_may_be_complete(cache, part) for part in entry.parts):
-            yield entry, f"{entry.name} is complete, and an engine may choose it"
+    for engine in sorted({engine for entry in catalog() for engine in entry.engines}):
+        for entry in needed_by(engine):
+            if engine == config.engine:
+                yield entry, f"the engine {engine} needs {entry.name}"
+            elif _is_installed(config, engine):
+                yield entry, f"the installed engine {engine} needs {entry.name}"
+            elif config.engine == "auto" and all(_may_be_complete(cache, part) for part in entry.parts):
+                yield entry, f"{entry.name} is complete, and the engine {engine} may be chosen"
 
 
 def _is_installed(config: Config, engine: str) -> bool:
-    return (config.data_dir / "engines" / engine).is_dir()
+    from launcher.engines.environments import installed
+
+    return installed(config, engine) is not None
 
 
 def _may_be_complete(cache: Path, part: Part) -> bool:
