@@ -10,7 +10,10 @@ import time
 from typing import Any
 
 from launcher.cli.output import Output
+from launcher.progress import Progress
 
+#: Events about progress a second, for a program.
+_EVENTS_PER_S = 1.0
 _STAGE_TEXTS = {
     "page": "page ready",
     "weights": "weights in place",
@@ -33,6 +36,8 @@ class Narration:
         self._errors: dict[str, Any] = {}
         self._warnings = 0
         self._state = ""
+        self._told: set[str] = set()
+        self._told_at = float("-inf")
 
     def show(self, snapshot: dict[str, Any]) -> None:
         """Prints what is new in a snapshot."""
@@ -43,12 +48,15 @@ class Narration:
             self._stages[stage["name"]] = stage["state"]
             if stage["state"] != before and before is not None:
                 self._stage(stage)
+            elif stage["state"] == "running" and stage["name"] == "weights" and stage["progress"]:
+                self._progress(stage["progress"])
         for warning in snapshot["warnings"][self._warnings :]:
             self._event("warning", warning, f"Warning: {warning['message']} {warning['fix']}".strip())
         self._warnings = len(snapshot["warnings"])
         for name, component in snapshot["components"].items():
             error = component["error"]
-            if error is not None and error != self._errors.get(name):
+            # What keeps the weights away keeps the engine away: one cause is told once.
+            if error is not None and error not in self._errors.values():
                 kind = "failed" if component["state"] == "failed" else "restarting"
                 self._event(kind, {"component": name, **error}, f"{error['message']} {error['fix']}".strip())
             self._errors[name] = error
@@ -65,10 +73,22 @@ class Narration:
         self._output.result({"event": "listening", "elapsed_s": self._elapsed_s(), **shown}, str(snapshot["url"]))
 
     def _stage(self, stage: dict[str, Any]) -> None:
+        name, state = stage["name"], stage["state"]
+        if name == "engine" and state == "running":
+            self._told.clear()
         if self._output.json:
-            self._event("stage", {"name": stage["name"], "state": stage["state"]}, "")
-        elif stage["state"] == "done" and stage["name"] in _STAGE_TEXTS:
-            self._event("stage", {}, _STAGE_TEXTS[stage["name"]])
+            self._event("stage", {"name": name, "state": state}, "")
+        elif state == "done" and name in _STAGE_TEXTS and name not in self._told:
+            if name != "page":  # an engine may look at its weights more than once in a start
+                self._told.add(name)
+            self._event("stage", {}, _STAGE_TEXTS[name])
+
+    def _progress(self, data: dict[str, Any]) -> None:
+        if not self._output.json:
+            self._output.progress(Progress.from_json(data))
+        elif self._elapsed_s() - self._told_at >= 1 / _EVENTS_PER_S:
+            self._told_at = self._elapsed_s()
+            self._event("progress", {"stage": "weights", "progress": data}, "")
 
     def _enter(self, snapshot: dict[str, Any]) -> None:
         state = snapshot["state"]

@@ -7,13 +7,13 @@ JSON and nothing else; a character that a terminal cannot show is escaped and ne
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
+from launcher.cli.bars import ASCII_BLOCKS, BLOCKS, USUAL_WIDTH, bars, percent, plain
 from launcher.errors import LauncherError
 from launcher.progress import Progress
-
-_BYTES_PER_MB = 1_000_000
 
 
 class Output:
@@ -30,7 +30,8 @@ class Output:
         self._stdin = stdin
         self._stdout = stdout
         self._stderr = stderr
-        self._progress_shown = ""
+        self._bars = 0
+        self._told = ("", 0)
 
     def result(self, data: dict[str, Any], text: str | Callable[[], str]) -> None:
         """The command's answer: ``data`` as JSON, or ``text`` (built only when it is needed)."""
@@ -71,22 +72,30 @@ class Output:
         return self._stdin.readline().strip().lower() in ("y", "yes")
 
     def progress(self, progress: Progress) -> None:
-        """How far a long step is, on standard error: redrawn in a terminal, a line per stage elsewhere."""
+        """How far a long step is, on standard error: bars in a terminal, elsewhere a line per stage and tenth of it."""
         if self.json:
             self._write(self._stderr, json.dumps({"progress": progress.to_json()}, ensure_ascii=False))
-            return
-        if self._stderr.isatty():
-            self._raw(self._stderr, f"\r\x1b[K{_progress_text(progress)}")
-            self._progress_shown = progress.stage
-        elif progress.stage != self._progress_shown:
-            self._progress_shown = progress.stage
-            self._write(self._stderr, _progress_text(progress))
+        elif self._stderr.isatty():
+            lines = bars(progress, _width(self._stderr), _blocks(self._stderr))
+            self._erase_bars()
+            self._raw(self._stderr, "\n".join(lines))
+            self._bars = len(lines)
+        else:
+            tenth = percent(progress) // 10 if progress.unit == "bytes" else 0
+            if (progress.stage, tenth) != self._told:
+                self._told = (progress.stage, tenth)
+                self._write(self._stderr, plain(progress))
 
     def _write(self, stream: TextIO, text: str) -> None:
-        if self._progress_shown and self._stderr.isatty():
-            self._raw(self._stderr, "\r\x1b[K")
-            self._progress_shown = ""
+        self._erase_bars()
         self._raw(stream, f"{text}\n")
+
+    def _erase_bars(self) -> None:
+        """Takes the bars away; whatever comes stands where they began."""
+        if self._bars:
+            up = f"\x1b[{self._bars - 1}A" if self._bars > 1 else ""
+            self._raw(self._stderr, f"\r{up}\x1b[J")
+            self._bars = 0
 
     @staticmethod
     def _raw(stream: TextIO, text: str) -> None:
@@ -95,12 +104,16 @@ class Output:
         stream.flush()
 
 
-def _progress_text(progress: Progress) -> str:
-    parts = [progress.stage]
-    if progress.total:
-        parts.append(f"{100 * min(progress.done / progress.total, 1.0):.0f} %")
-    if progress.unit == "bytes" and progress.rate_per_s:
-        parts.append(f"{progress.rate_per_s / _BYTES_PER_MB:.1f} MB/s")
-    if progress.eta_s is not None:
-        parts.append(f"{progress.eta_s:.0f} s left")
-    return "  ".join(parts)
+def _width(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL_WIDTH
+    except (OSError, ValueError):
+        return USUAL_WIDTH
+
+
+def _blocks(stream: TextIO) -> str:
+    try:
+        BLOCKS.encode(stream.encoding or "utf-8")
+    except UnicodeError:
+        return ASCII_BLOCKS
+    return BLOCKS

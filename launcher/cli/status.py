@@ -11,9 +11,11 @@ import click
 
 from launcher.cache.layout import instance_paths
 from launcher.cli.app import Context
+from launcher.cli.bars import plain
 from launcher.errors import NotRunningError
 from launcher.process.instance import ask, find_running
 from launcher.process.runfile import RunFile
+from launcher.progress import Progress
 
 
 @click.command(name="status", help="Show what runs and how far it is; exit code 4 when nothing does.")
@@ -64,10 +66,7 @@ def _component(component: dict[str, Any]) -> str:
         parts.append(str(component["info"]["name"]))
     progress = component["progress"]
     if progress is not None:
-        share = f" {100 * min(1.0, progress['done'] / progress['total']):.0f} %" if progress["total"] else ""
-        parts.append(f"{progress['stage']}{share}")
-        if progress["eta_s"] is not None:
-            parts.append(f"about {progress['eta_s']:.0f} s left")
+        parts.append(plain(Progress.from_json(progress)))
     return "  ".join(parts)
 
 

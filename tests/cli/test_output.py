@@ -5,7 +5,7 @@ import json
 
 from launcher.cli.output import Output
 from launcher.errors import ConfigError, PortError
-from launcher.progress import Progress
+from launcher.progress import Part, Progress
 
 
 class Terminal(io.StringIO):
@@ -57,20 +57,39 @@ def test_an_error_as_json_is_on_stdout() -> None:
     assert stderr.getvalue() == ""
 
 
-def test_progress_is_redrawn_for_a_person_and_wiped_before_the_next_line() -> None:
+def test_progress_is_bars_for_a_person_redrawn_and_wiped_before_the_next_line() -> None:
     output, stdout, stderr = make(terminal=True)
-    output.progress(Progress("fetch", 5e6, 1e7, "bytes", 2e6, 2.5))
-    assert stderr.getvalue() == "\r\x1b[Kfetch  50 %  2.0 MB/s  2 s left"
+    parts = (Part("model.bin", 4e6, 8e6, 1e6), Part("a/very/long/path/of/weights.safetensors", 1e6, 2e6))
+    output.progress(Progress("fetch", 5e6, 1e7, "bytes", 2e6, 2.4, parts, (Part("mirror.example", 5e6, None, 2e6),)))
+    first = stderr.getvalue().split("\n")
+    assert first == [
+        "fetching           ████████░░░░░░░░  50 %  5.0 of 10.0 MB  2.0 MB/s  2 s left",
+        "model.bin          ████████░░░░░░░░  50 %  4.0 of 8.0 MB  1.0 MB/s",
+        "…ights.safetensors ████████░░░░░░░░  50 %  1.0 of 2.0 MB",
+        "from mirror.example 2.0 MB/s",
+    ]
+    stderr.truncate(0)
+    output.progress(Progress("list"))
+    assert stderr.getvalue().strip("\0") == "\r\x1b[3A\x1b[Jasking the mirrors"
     output.line("done")
-    assert stderr.getvalue().endswith("\r\x1b[K") and stdout.getvalue() == "done\n"
+    assert stderr.getvalue().endswith("\r\x1b[J") and stdout.getvalue() == "done\n"
 
 
-def test_progress_is_one_line_for_each_stage_elsewhere() -> None:
+def test_progress_is_a_line_for_each_stage_and_tenth_elsewhere() -> None:
     output, stdout, stderr = make()
     for done in range(3):
         output.progress(Progress("load", done, 3))
-    output.progress(Progress("warm_up"))
-    assert stderr.getvalue() == "load  0 %\nwarm_up\n" and stdout.getvalue() == ""
+    for done in (0, 5, 9, 10, 11, 100):
+        output.progress(Progress("fetch", done * 1e6, 1e8, "bytes"))
+    output.progress(Progress("some_word"))
+    assert stderr.getvalue().splitlines() == [
+        "loading the weights",
+        "fetching  0 %  0 B of 100.0 MB",
+        "fetching  10 %  10.0 of 100.0 MB",
+        "fetching  100 %  100.0 of 100.0 MB",
+        "some word",
+    ]
+    assert stdout.getvalue() == ""
 
 
 def test_progress_for_programs_is_json_on_stderr() -> None:
