@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import os
 import sys
 import sysconfig
@@ -135,7 +136,13 @@ def voices_of(data_dir: Path) -> dict[str, Piece]:
 
 
 def pack_wheels(
-    config: Config, engines: Sequence[str], source: Path, folder: Path, requirements: Sequence[str]
+    config: Config,
+    engines: Sequence[str],
+    source: Path,
+    folder: Path,
+    *,
+    requirements: Sequence[str],
+    note: wheels.Note,
 ) -> tuple[list[Environment], dict[str, Piece]]:
     """The launcher's own packages and those of each installed engine, as wheels in ``folder``.
 
@@ -145,6 +152,7 @@ def pack_wheels(
         source: the folder that holds the packages `launcher` and `webui`.
         folder: where the wheels are made; they stay there until the bundle is written.
         requirements: of the launcher.
+        note: gets what a person should know.
 
     Raises:
         EngineError: when an installed package cannot be packed.
@@ -152,21 +160,19 @@ def pack_wheels(
     from launcher.engines.environments import EMBEDDED_ENGINE, STAMP, engine_dir, installed
 
     here = Environment("launcher", f"3.{sys.version_info[1]}", sysconfig.get_platform())
-    made = {here: [wheels.own_wheel(source, _folder(folder / here.name))]}
-    made[here] += [wheels.make_wheel(one, folder / here.name) for one in wheels.needed(requirements).values()]
+    target = _folder(folder / here.name)
+    made = [wheels.own_wheel(source, target, note)]
+    made += [wheels.make_wheel(one, target, note) for one in wheels.needed(requirements).values()]
+    environments = [here]
     for engine in engines:
         there = installed(config, engine) if engine != EMBEDDED_ENGINE else None
-        if there is None:
-            continue
-        import json
-
-        stamp = json.loads((engine_dir(config, engine) / STAMP).read_text(encoding="utf-8"))
-        python = ".".join(there.python_version.split(".")[:2])
-        environment = Environment(engine, python, sysconfig.get_platform(), stamp)
-        target = _folder(folder / engine)
-        made[environment] = [wheels.make_wheel(one, target) for one in wheels.installed_in(there.python)]
-    pieces = {f"wheels/{one.name}/{path.name}": Piece(path) for one, paths in made.items() for path in paths}
-    return list(made), pieces
+        if there is not None:
+            stamp = json.loads((engine_dir(config, engine) / STAMP).read_text(encoding="utf-8"))
+            python = ".".join(there.python_version.split(".")[:2])
+            environments.append(Environment(engine, python, sysconfig.get_platform(), stamp))
+            target = _folder(folder / engine)
+            made += [wheels.make_wheel(one, target, note) for one in wheels.installed_in(there.python)]
+    return environments, {f"wheels/{path.parent.name}/{path.name}": Piece(path) for path in made}
 
 
 def _folder(path: Path) -> Path:

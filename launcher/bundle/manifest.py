@@ -21,7 +21,7 @@ MANIFEST_NAME = "manifest.json"
 #: The largest model has a few hundred files; environments bring about as many wheels.
 MAX_BYTES = 64 << 20
 _MAX_FILES = 100_000
-_REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_REPO = re.compile(r"((spaces|datasets)/)?[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _REVISION = re.compile(r"[\w][\w./-]*", re.ASCII)
 _ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9._-]*", re.ASCII)
 _SHA1 = re.compile(r"[0-9a-f]{40}")

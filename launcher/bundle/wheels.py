@@ -2,7 +2,8 @@
 
 A wheel is a zip of the files that an installation put into site-packages plus what is in its ``.dist-info``
 (PyPA's "Binary distribution format" and "Recording installed projects"), so it can be made backwards. Invariants: a
-file that no longer has the digest that was recorded at its installation is an error; compiled bytecode is left out.
+file that no longer has the digest that was recorded at its installation is packed as it is, and named; compiled
+bytecode is left out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +25,8 @@ _NOT_PACKED = {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "RECORD.jw
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can say, so that the same files make the same wheel
 _LEVEL = 1  # binaries shrink to 40 % in a second per 100 MB; more costs minutes for a few percent
 _READ_BYTES = 1 << 20
+#: Gets a sentence for the person.
+Note = Callable[[str], None]
 _OWN = "tts-launcher"
 _OWN_SOURCES = ("launcher", "webui", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
 
@@ -93,11 +96,16 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def make_wheel(distribution: metadata.Distribution, folder: Path) -> Path:
+def make_wheel(distribution: metadata.Distribution, folder: Path, note: Note) -> Path:
     """Packs an installed package into ``folder``.
 
+    Args:
+        distribution: the package.
+        folder: where the wheel goes.
+        note: is told of each file that was changed after its installation, as some systems do with certificates.
+
     Raises:
-        EngineError: when its files are not those that were installed, or it points to a folder of sources.
+        EngineError: when a file cannot be read, or the package points to a folder of sources.
     """
     name, version = distribution.metadata["Name"], distribution.version
     about = _about(distribution, name)
@@ -106,7 +114,10 @@ def make_wheel(distribution: metadata.Distribution, folder: Path) -> Path:
     records: list[str] = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
         for inside, source, recorded in _packed(distribution, f"{escaped}-{version}", about):
-            records.append(_add(archive, inside, source, recorded, name))
+            line, digest = _add(archive, inside, source, name)
+            records.append(line)
+            if recorded and digest != recorded.rstrip("="):
+                note(f"{source} was changed after the installation of {name}; it is packed as it is now.")
         record = f"{about}/RECORD"
         text = "".join(f"{line}\n" for line in [*records, f"{record},,"])
         archive.writestr(zipfile.ZipInfo(record, _EPOCH), text, zipfile.ZIP_DEFLATED)
@@ -160,8 +171,8 @@ def _packed(distribution: metadata.Distribution, stem: str, about: str) -> Itera
             yield f"{stem}.data/data/{'/'.join(below)}", source, recorded
 
 
-def _add(archive: zipfile.ZipFile, inside: str, source: Path, recorded: str, name: str) -> str:
-    """Puts one file into the wheel; returns its line of RECORD."""
+def _add(archive: zipfile.ZipFile, inside: str, source: Path, name: str) -> tuple[str, str]:
+    """Puts one file into the wheel; returns its line of RECORD and its digest as it is written there."""
     found, size = hashlib.sha256(), 0
     entry = zipfile.ZipInfo(inside, _EPOCH)
     entry.compress_type = zipfile.ZIP_DEFLATED
@@ -182,25 +193,22 @@ def _add(archive: zipfile.ZipFile, inside: str, source: Path, recorded: str, nam
     except OSError as error:
         raise EngineError(f"{name}: {source} cannot be read: {error.strerror}.", fix=f"Reinstall {name}.") from None
     value = base64.urlsafe_b64encode(found.digest()).rstrip(b"=").decode()
-    if recorded and value != recorded.rstrip("="):
-        raise EngineError(
-            f"{name}: {source} was changed after its installation.", fix=f"Run: pip install --force-reinstall {name}"
-        )
-    return f"{inside},sha256={value},{size}"
+    return f"{inside},sha256={value},{size}", value
 
 
-def own_wheel(source: Path, folder: Path) -> Path:
+def own_wheel(source: Path, folder: Path, note: Note) -> Path:
     """The launcher's own wheel: of the clone that it runs from, or of what is installed.
 
     Args:
         source: the folder that holds the packages `launcher` and `webui`.
         folder: where the wheel goes.
+        note: as for `make_wheel`.
 
     Raises:
         EngineError: when it cannot be built.
     """
     if not (source / "pyproject.toml").is_file():
-        return make_wheel(_distribution(_OWN, ""), folder)
+        return make_wheel(_distribution(_OWN, ""), folder, note)
     from shutil import copy2, copytree, ignore_patterns
     from tempfile import TemporaryDirectory
 

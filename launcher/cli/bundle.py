@@ -63,7 +63,9 @@ def make_command(context: Context, *, name: str, path: Path, no_wheels: bool) ->
         if not no_wheels:
             context.output.progress(Progress("pack"))
             source = Path(__file__).resolve().parents[2]
-            environments, wheels = make.pack_wheels(config, entry.engines, source, Path(folder), requirements(source))
+            environments, wheels = make.pack_wheels(
+                config, entry.engines, source, Path(folder), requirements=requirements(source), note=context.output.note
+            )
             pieces |= {make.INSTALLER_NAME: make.installer(), **wheels}
         for _, files in found:
             pieces |= files
