@@ -43,6 +43,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "status": CommandEntry("launcher.cli.status:command", "Show what runs and how far it is."),
     "logs": CommandEntry("launcher.cli.logs:command", "Show the logs, or follow them."),
     "say": CommandEntry("launcher.cli.say:command", "Turn text into speech."),
+    "engine": CommandEntry("launcher.cli.engine:command", "Show, install, load and unload speech engines."),
     "mirror": CommandEntry("launcher.cli.mirror:command", "Show, test and change where models come from."),
     "fetch": CommandEntry("launcher.cli.fetch:command", "Fetch models from the best mirrors."),
     "models": CommandEntry("launcher.cli.models:command", "Show which models there are and what of them is here."),

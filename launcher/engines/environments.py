@@ -110,8 +110,12 @@ def interpreter(config: Config, engine: str) -> Path | None:
 
 
 def installed(config: Config, engine: str) -> InstalledEngine | None:
-    """What the stamp says, when its interpreter is still there; ``None`` otherwise."""
-    folder = engine_dir(config, engine)
+    """An engine's environment, when it was installed and its interpreter is still there; ``None`` otherwise."""
+    return read_stamp(engine_dir(config, engine), engine)
+
+
+def read_stamp(folder: Path, engine: str) -> InstalledEngine | None:
+    """What the stamp in an engine's folder says; ``None`` without one, or when its interpreter has gone."""
     try:
         stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
         python = interpreter_in(folder / str(stamp["folder"]))
@@ -144,3 +148,62 @@ def processes_in(folder: Path) -> Iterator[tuple[int, str]]:
             continue
         if words and os.path.normcase(words[0]).startswith(start):
             yield process.pid, " ".join(words)[:100]
+
+
+def folder_bytes(folder: Path) -> int:
+    """The size of all files below a folder, links not followed; 0 when it is not there."""
+    total = 0
+    for parent, _folders, files in os.walk(folder):
+        for name in files:
+            try:
+                total += os.lstat(f"{parent}{os.sep}{name}").st_size
+            except OSError:  # gone meanwhile
+                continue
+    return total
+
+
+def remove_unused(folder: Path, *, keep: Path | None) -> tuple[Path, ...]:
+    """Removes an engine's environments but ``keep``, except those that a process still runs in.
+
+    Args:
+        folder: the engine's.
+        keep: the one that stays; ``None`` for none.
+
+    Returns:
+        What was removed.
+    """
+    from shutil import rmtree
+
+    removed = []
+    for environment in sorted(folder.glob("env-*")):
+        if environment == keep or any(processes_in(environment)):
+            continue
+        rmtree(environment, ignore_errors=True)
+        if not environment.exists():
+            removed.append(environment)
+    return tuple(removed)
+
+
+def remove(config: Config, engine: str) -> int:
+    """Removes an engine's environment and all that was kept for it.
+
+    Returns:
+        How many bytes of files are gone; 0 when there was nothing.
+
+    Raises:
+        EngineError: when a process runs in it.
+    """
+    from shutil import rmtree
+
+    folder = engine_dir(config, engine)
+    running = next(processes_in(folder), None)
+    if running is not None:
+        raise EngineError(
+            f"{engine} runs at this moment (pid {running[0]}: {running[1]}).",
+            fix="Stop it first: tts-launcher stop, or tts-launcher engine unload.",
+        )
+    size = folder_bytes(folder)
+    if folder.exists():
+        (folder / STAMP).unlink(missing_ok=True)  # first, so that half an environment is none
+        rmtree(folder, ignore_errors=True)
+    return size

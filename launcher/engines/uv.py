@@ -140,10 +140,10 @@ class Uv:
         lines: list[str] = []
         try:
             with (self.folder / "install.log").open("a", encoding="utf-8") as log:
-                log.write(f"$ uv {_without_credentials(' '.join(arguments))}\n")
+                log.write(f"$ uv {without_credentials(' '.join(arguments))}\n")
                 for line in _follow(process, lambda: self._show(process.pid, stage, total_bytes)):
-                    log.write(_without_credentials(line) + "\n")
-                    lines = [*lines[-_KEPT_LINES:], _without_credentials(line)]
+                    log.write(without_credentials(line) + "\n")
+                    lines = [*lines[-_KEPT_LINES:], without_credentials(line)]
             return Answer(process.wait(), tuple(lines))
         finally:  # Ctrl-C, a full disk: uv leaves nothing half done, what it has is in its cache
             if process.poll() is None:
@@ -195,5 +195,6 @@ def _written_bytes(pid: int) -> int:
     return int(getattr(counters, "write_chars", counters.write_bytes))
 
 
-def _without_credentials(text: str) -> str:
+def without_credentials(text: str) -> str:
+    """``text`` with user names and passwords in addresses masked."""
     return re.sub(r"(://)[^/@\s]+@", r"\1********@", text)

@@ -1,0 +1,104 @@
+"""``engine load``, ``unload``, ``reload``: gives the running engine's memory to other programs, and takes it back.
+
+Invariant: an unload is done when the engine's process is gone, because only then its GPU memory has come back.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from launcher.cli.app import Context
+from launcher.errors import EngineError
+
+_POLL_S = 0.1
+_ENDED = ("unloaded", "stopped")
+
+
+def _wait_options(command: Any) -> Any:
+    command = click.option(
+        "--timeout", "timeout_s", type=click.FloatRange(0, 3600), default=300.0, metavar="S", help="Longest wait, s."
+    )(command)
+    return click.option("--wait/--no-wait", default=True, help="Return when it is done (default), or at once.")(command)
+
+
+@click.command(name="load", help="Start the engine again after `engine unload`.")
+@_wait_options
+@click.pass_obj
+def load_command(context: Context, wait: bool, timeout_s: float) -> None:
+    """Loads it."""
+    _send(context, "load", ("ready",), "loaded", wait=wait, timeout_s=timeout_s)
+
+
+@click.command(
+    name="unload",
+    help="End the engine, so that ComfyUI, ollama or another program can use the GPU; the page stays, and the next "
+    "request for speech brings the engine back.",
+)
+@_wait_options
+@click.pass_obj
+def unload_command(context: Context, wait: bool, timeout_s: float) -> None:
+    """Unloads it."""
+    _send(context, "unload", _ENDED, "unloaded", wait=wait, timeout_s=timeout_s)
+
+
+@click.command(name="reload", help="End the engine and start it anew, with what is on the disk now.")
+@_wait_options
+@click.pass_obj
+def reload_command(context: Context, wait: bool, timeout_s: float) -> None:
+    """Reloads it."""
+    _send(context, "restart", ("ready",), "loaded anew", wait=wait, timeout_s=timeout_s)
+
+
+def _send(context: Context, command: str, states: tuple[str, ...], done: str, *, wait: bool, timeout_s: float) -> None:
+    from launcher.cache.layout import instance_paths
+    from launcher.process.instance import ask, require_running
+    from launcher.process.runfile import RunFile
+
+    config = context.load_config()
+    paths = instance_paths(config)
+    record = require_running(RunFile(paths.run_file, paths.lock_file), config.instance)
+    before = ask(record, "status")["components"]["engine"]
+    free_before = _free_bytes()
+    began = time.monotonic()
+    ask(record, command, component="engine")
+    engine = before
+    while wait:
+        engine = ask(record, "status")["components"]["engine"]
+        if engine["state"] in states:
+            break
+        if engine["state"] == "failed":
+            error = engine["error"] or {}
+            raise EngineError(str(error.get("message") or "The engine failed."), fix=str(error.get("fix") or ""))
+        if time.monotonic() - began >= timeout_s:
+            raise EngineError(
+                f"The engine is {engine['state']} after {timeout_s:.0f} s.", fix="Follow it with: tts-launcher status"
+            )
+        time.sleep(_POLL_S)
+    elapsed_s = time.monotonic() - began
+    freed = _freed(free_before)
+    context.output.result(
+        {
+            "instance": config.instance,
+            "state": engine["state"],
+            "was": before["state"],
+            "elapsed_s": round(elapsed_s, 3),
+            "vram_freed_bytes": freed,
+        },
+        f"The engine is {done} after {elapsed_s:.1f} s."
+        + (f" {freed / 10**9:.1f} GB of GPU memory came back." if command == "unload" and freed > 0 else "")
+        if wait
+        else f"Asked for: {command}.",
+    )
+
+
+def _free_bytes() -> int:
+    from launcher.engines.gpu import gpus
+
+    return sum(gpu.vram_free_bytes for gpu in gpus())
+
+
+def _freed(before: int) -> int:
+    return _free_bytes() - before if before else 0
