@@ -27,6 +27,7 @@ _MOST_NAMES = 12
 @click.option("--revision", metavar="REV", help="Branch, tag or commit; the default is main.")
 @click.option("--include", multiple=True, metavar="PATTERN", help="Only files that fit; may be given again.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="No files that fit; may be given again.")
+@click.option("--no-optional", "without_optional", is_flag=True, help="Leave out what a model also works without.")
 @click.option("--to-dir", type=click.Path(path_type=Path, file_okay=False), help="Also put the files into this folder.")
 @click.option("--update", is_flag=True, help="Ask for the newest commit even when the last one is complete.")
 @click.option("--dry-run", is_flag=True, help="Show what would be fetched and what would be skipped.")
@@ -39,6 +40,7 @@ def command(
     revision: str | None,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
+    without_optional: bool,
     to_dir: Path | None,
     update: bool,
     dry_run: bool,
@@ -50,7 +52,7 @@ def command(
     if not names:
         raise ConfigError("fetch needs the name of a model or a repository.", fix="See the names with: models")
     config = context.load_config()
-    wanted = _wanted(names, revision, include, exclude)
+    wanted = _wanted(names, revision, include, exclude, without_optional=without_optional)
     if offline or config.standard.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
         states = _check_offline(_cache(config), wanted)
         _place(to_dir, states)
@@ -70,16 +72,24 @@ def command(
 
 
 def _wanted(
-    names: Sequence[str], revision: str | None, include: tuple[str, ...], exclude: tuple[str, ...]
+    names: Sequence[str],
+    revision: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    *,
+    without_optional: bool = False,
 ) -> list[Wanted]:
     from launcher.hub.catalog import lookup
     from launcher.hub.selection import Selection
 
     found: dict[Wanted, None] = {}
-    for part in (part for name in names for part in lookup(name).parts):
+    entries = [lookup(name) for name in names]
+    for part in (part for one in entries for part in (one.needed_parts if without_optional else one.parts)):
         one = part.wanted
         chosen = Selection(include or one.selection.include, exclude)
-        found[replace(one, revision=revision or one.revision, selection=chosen)] = None
+        # Digests are known for one commit.
+        pinned = one.pinned if revision in (None, one.revision) else {}
+        found[replace(one, revision=revision or one.revision, selection=chosen, pinned=pinned)] = None
     return list(found)
 
 

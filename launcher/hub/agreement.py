@@ -1,8 +1,8 @@
 """Whom to believe about a repository: pure rules over what the mirrors say.
 
-A commit and its files count when somebody trusted names them, when two that are not trusted agree, when the user named
-them (a commit, pinned digests), or when the user has one mirror and no other. Those that say otherwise are rejected by
-name; where nobody outweighs the other it is an error that says who said what.
+A commit and its files count when somebody trusted names them, when two that are not trusted agree, when every file that
+is wanted has a digest that was known beforehand, or when the user has one mirror and no other. Those that say otherwise
+are rejected by name; where nobody outweighs the other it is an error that says who said what.
 
 Invariants: nothing is asked for; the result does not depend on the order of the words.
 """
@@ -32,6 +32,7 @@ def agree(
     silent: Mapping[str, str],
     *,
     pinned: Mapping[str, str] | None = None,
+    needed: Callable[[tuple[RemoteFile, ...]], Sequence[RemoteFile]] = lambda files: files,
     is_only: bool = False,
 ) -> RepoTree:
     """The tree that the words amount to.
@@ -42,13 +43,19 @@ def agree(
         words: what the mirrors said.
         silent: those that said nothing, with the reason.
         pinned: path to sha256 of files that are known beforehand.
+        needed: those of the files that are wanted.
         is_only: the user has one mirror and no other.
 
     Raises:
         FetchError: when nobody is to be believed.
     """
-    hubs = [word for word in words if word.commit]
+    against = {word.endpoint.url: told for word in words if word.commit and (told := _against(word, pinned or {}))}
+    hubs = [word for word in words if word.commit and word.endpoint.url not in against]
     stores = [word for word in words if not word.commit]
+    if not hubs and against:
+        said = "; ".join(f"{url} {told}" for url, told in sorted(against.items()))
+        fix = "Update the launcher if the model has moved on, or use another mirror."
+        raise FetchError(f"No mirror holds {repo} as the catalog knows it: {said}.", fix=fix)
     if not hubs:
         raise nobody_answers(repo, silent)
     named = bool(COMMIT.fullmatch(revision))
@@ -57,7 +64,7 @@ def agree(
     files = _winner(repo, f"the files of {commit[:12]}", {word: word.files for word in current}, _files_text(current))
     right = [word for word in current if word.files == files]
     matching = [word for word in stores if _confirms(word, files)]
-    confirmed_by_pins = _check_pins(repo, files, pinned or {}, right)
+    confirmed_by_pins = bool(pinned) and all(file.path in (pinned or {}) for file in needed(files))
     enough = len(right) + len(matching) > 1 or is_only or confirmed_by_pins
     if not enough and not any(word.endpoint.trusted for word in right):
         raise FetchError(
@@ -65,7 +72,7 @@ def agree(
             fix=_TRUST_FIX,
         )
     unlike = {word.endpoint.url: _UNLIKE for word in stores if word not in matching}
-    rejected = {**silent, **_contradicting(revision, commit, files, hubs), **unlike}
+    rejected = {**silent, **against, **_contradicting(revision, commit, files, hubs), **unlike}
     holders = tuple(word.endpoint.url for word in [*right, *matching])
     vouchers = (*holders, *(["pinned digests"] if confirmed_by_pins else []))
     return RepoTree(repo, revision, commit, files, vouchers, rejected, holders)
@@ -147,18 +154,19 @@ def _confirms(word: Word, files: Sequence[RemoteFile]) -> bool:
     return bool(shared) and all(_is_same(there[file.path], file) for file in shared)
 
 
-def _check_pins(repo: str, files: Sequence[RemoteFile], pinned: Mapping[str, str], right: Sequence[Word]) -> bool:
-    listed = {file.path: file for file in files}
+def _against(word: Word, pinned: Mapping[str, str]) -> str:
+    """What of a mirror's list contradicts the digests that are known beforehand, as a clause; empty when nothing does.
+
+    A small file's digest is not in a list: it is compared when the file has arrived.
+    """
+    listed = {file.path: file for file in word.files}
     for path, sha256 in pinned.items():
         file = listed.get(path)
-        if file is None or (file.sha256 is not None and file.sha256 != sha256):
-            who = " and ".join(word.endpoint.url for word in right)
-            what = "nothing" if file is None else str(file.sha256)[:12]
-            raise FetchError(
-                f"{who} has {what} as {path} of {repo}, and the catalog pins {sha256[:12]}.",
-                fix="Update the launcher if the model has moved on, or use another mirror.",
-            )
-    return bool(pinned) and all(file.path in pinned for file in files if file.sha256 is not None)
+        if file is None:
+            return f"has no {path}"
+        if file.sha256 not in (None, sha256):
+            return f"has {str(file.sha256)[:12]} as {path}, and the catalog pins {sha256[:12]}"
+    return ""
 
 
 def _silence(silent: Mapping[str, str]) -> str:

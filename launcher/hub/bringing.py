@@ -54,9 +54,12 @@ def needs(config: Config, engine: str) -> list[Part]:
     """
     found: dict[Wanted, Part] = {}
     for entry in needed_by(engine):
-        # A folder of the user's takes the place of the model itself, which comes first; its helpers are still needed.
-        for part in entry.parts[1:] if config.model_dir else entry.parts:
-            found.setdefault(part.wanted, part)
+        own = entry.parts[0].repo
+        for part in entry.parts:
+            # A folder of the user's takes the place of the model itself, which comes first; its helpers are still
+            # needed. What is optional today is the model that reads emotions from text.
+            if not (config.model_dir and part.repo == own) and not (part.optional and config.qwen == "no"):
+                found.setdefault(part.wanted, part)
     for name in config.models:
         for part in lookup(name).parts:
             found.setdefault(part.wanted, part)

@@ -1,6 +1,7 @@
 """What each model needs, as data (``catalog.json``), and how people name a model or a repository.
 
-A name is one of the catalog's, or ``org/name[@revision][:pattern,pattern...]``.
+A name is one of the catalog's, or ``org/name[@revision][:pattern,pattern...]``, with ``spaces/`` or ``datasets/``
+before it for what is no model.
 
 Invariants: the catalog is read when it is asked for; a part that uses another entry has no parts of its own; sizes
 are what is known beforehand, and what a fetch does is decided by what the hub lists.
@@ -20,7 +21,9 @@ from launcher.hub.fetch import Wanted
 from launcher.hub.selection import Selection
 
 _REPO = re.compile(
-    r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[^:]+))?(:(?P<patterns>.+))?", re.ASCII
+    r"(?P<repo>((spaces|datasets)/)?[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)"
+    r"(@(?P<revision>[^:]+))?(:(?P<patterns>.+))?",
+    re.ASCII,
 )
 
 
@@ -34,6 +37,8 @@ class Part:
         include: patterns of the files that are needed; empty for all release assets.
         sizes: bytes by path, as far as known.
         revision: a branch, tag or commit.
+        sha256: digests by path, as far as known: what a mirror says must not contradict them.
+        optional: what it is good for, as a clause, when the model works without it; empty when it is needed.
     """
 
     repo: str
@@ -41,11 +46,13 @@ class Part:
     include: tuple[str, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict, hash=False)
     revision: str = "main"
+    sha256: Mapping[str, str] = field(default_factory=dict, hash=False)
+    optional: str = ""
 
     @property
     def wanted(self) -> Wanted:
         """What to fetch for it."""
-        return Wanted(self.repo, self.revision, Selection(self.include))
+        return Wanted(self.repo, self.revision, Selection(self.include), self.sha256)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,11 @@ class CatalogEntry:
     engines: tuple[str, ...]
     parts: tuple[Part, ...]
     extends: tuple[str, ...] = ()
+
+    @property
+    def needed_parts(self) -> tuple[Part, ...]:
+        """Those that the model does not work without."""
+        return tuple(part for part in self.parts if not part.optional)
 
 
 def catalog() -> tuple[CatalogEntry, ...]:
@@ -104,8 +116,10 @@ def _parts(model: Mapping[str, Any], by_name: Mapping[str, Mapping[str, Any]]) -
         if "use" in part:
             found += _parts(by_name[part["use"]], {})
         else:
-            revision = part.get("revision", "main")
-            found.append(Part(part["repo"], part["licence"], tuple(part["include"]), part["sizes"], revision))
+            sizes = {path: facts["size"] for path, facts in part["files"].items()}
+            sha256 = {path: facts["sha256"] for path, facts in part["files"].items() if "sha256" in facts}
+            include, optional = tuple(part["include"]), part.get("optional", "")
+            found.append(Part(part["repo"], part["licence"], include, sizes, part["revision"], sha256, optional))
     return found
 
 

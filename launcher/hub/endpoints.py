@@ -23,6 +23,7 @@ from launcher.config import Config
 from launcher.config.mirror_list import DEFAULT_CONNECTIONS, MirrorEntry, is_file, normal_url, parse_list
 from launcher.config.parsers import BadValue, is_loopback, plain_secret
 from launcher.errors import ConfigError
+from launcher.hub.remote_files import kind_of
 
 MASK = "********"
 OFFICIAL_URL = "https://huggingface.co"
@@ -89,18 +90,23 @@ class Endpoint:
         """The name that a repository of the Hub has here."""
         return self.ids.get(repo_id, repo_id)
 
+    def api_url(self, repo_id: str) -> str:
+        """Where the Hub's API speaks about a repository."""
+        kind, name = kind_of(repo_id)
+        return f"{self.url}/api/{kind}/{self.name_of(name)}"
+
     def model_url(self, repo_id: str, revision: str) -> str:
         """What names the commit of a revision; for ModelScope, which has none to compare, the listing."""
         if not self.speaks_hub:
             return self.listing_url(repo_id, revision)
-        return f"{self.url}/api/models/{self.name_of(repo_id)}/revision/{quote(revision, safe='')}"
+        return f"{self.api_url(repo_id)}/revision/{quote(revision, safe='')}"
 
     def listing_url(self, repo_id: str, revision: str) -> str:
         """The first page of all files at a revision; ModelScope knows its newest only."""
-        name = self.name_of(repo_id)
         if not self.speaks_hub:
+            name = self.name_of(repo_id)
             return f"{self.url}/api/v1/models/{name}/repo/files?Revision=master&Recursive=True"
-        return f"{self.url}/api/models/{name}/tree/{quote(revision, safe='')}?recursive=true&expand=false"
+        return f"{self.api_url(repo_id)}/tree/{quote(revision, safe='')}?recursive=true&expand=false"
 
     def file_url(self, repo_id: str, revision: str, path: str) -> str:
         """Where a file's bytes begin to be found; redirects may follow."""

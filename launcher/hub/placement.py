@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from launcher.hub.partial import storage_failure
-from launcher.hub.remote_files import RemoteFile, RepoTree
+from launcher.hub.remote_files import RemoteFile, RepoTree, folder_name
 
 _TREE_FORMAT = 1
 
@@ -41,7 +41,7 @@ class RepoFolder:
 
     def __init__(self, cache: Path, repo: str, *, links: bool | None = None) -> None:
         self.cache = cache
-        self.root = cache / f"models--{repo.replace('/', '--')}"
+        self.root = cache / folder_name(repo)
         self.partial = self.root / ".partial"
         self.receipts = self.root / ".receipts"
         self._links = links

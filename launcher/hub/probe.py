@@ -304,7 +304,7 @@ class _Prober:
 
     def _xet(self, endpoint: Endpoint, commit: str) -> str:
         """Whether the data plane that is offered answers at all."""
-        route = f"{endpoint.url}/api/models/{endpoint.name_of(self.repo)}/xet-read-token/{commit}"
+        route = f"{endpoint.api_url(self.repo)}/xet-read-token/{commit}"
         try:
             value, _ = _json(self.client, endpoint, route)
             address = value.get("casUrl") if isinstance(value, dict) else None

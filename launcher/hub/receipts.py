@@ -1,8 +1,9 @@
 """What is known of a repository on this disk without any network: its files, their digests, and who sent them.
 
 A receipt is JSON: ``{"repo", "revision", "commit", "files": {path: {"sha256", "size_bytes", "hosts": {url: bytes}}},
-"tree": {path: {"size_bytes", "git_sha1", "sha256"}}, "vouchers": [...], "seconds", "version"}``. ``files`` are those
-that were fetched or found, ``tree`` is everything that the repository holds.
+"tree": {path: {"size_bytes", "git_sha1", "sha256"}}, "vouchers": [...], "seconds", "version", "whole"}``. ``files`` are
+those that were fetched, or found and compared; ``tree`` is everything that the repository holds, unless ``whole`` is
+false: then it is what was found without a list.
 
 Invariants: a receipt that cannot be read is no receipt and never an error; what an earlier fetch of the same commit
 received is kept.
@@ -50,6 +51,7 @@ class Receipt:
         vouchers: who vouched for commit and digests.
         seconds: that fetching took, all times together.
         version: of the launcher that wrote it.
+        whole: whether ``tree`` is all that the repository holds.
     """
 
     repo: str
@@ -60,6 +62,7 @@ class Receipt:
     vouchers: tuple[str, ...] = ()
     seconds: float = 0.0
     version: str = __version__
+    whole: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """The receipt as it is written."""
@@ -78,6 +81,7 @@ class Receipt:
             "vouchers": list(self.vouchers),
             "seconds": round(self.seconds, 3),
             "version": self.version,
+            "whole": self.whole,
         }
 
 
@@ -102,10 +106,17 @@ def read_receipt(folder: RepoFolder, commit: str) -> Receipt | None:
             tuple(data["vouchers"]),
             float(data["seconds"]),
             str(data["version"]),
+            data.get("whole", True) is True,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return receipt if receipt.commit == commit and all(is_safe_path(file.path) for file in tree) else None
+
+
+def receipts_of(folder: RepoFolder) -> tuple[Receipt, ...]:
+    """Every receipt of a repository that can be read."""
+    found = (read_receipt(folder, path.stem) for path in sorted(folder.receipts.glob("*.json")))
+    return tuple(receipt for receipt in found if receipt is not None)
 
 
 def write_receipt(folder: RepoFolder, receipt: Receipt) -> Path:
@@ -143,7 +154,7 @@ def known_tree(folder: RepoFolder, repo: str, revision: str) -> RepoTree | None:
     if not COMMIT.fullmatch(commit):
         return None
     receipt = read_receipt(folder, commit)
-    if receipt is not None:
+    if receipt is not None and receipt.whole:
         return RepoTree(repo, revision, commit, receipt.tree, receipt.vouchers)
     try:
         data = json.loads((folder.root / "trees" / f"{commit}.json").read_text(encoding="utf-8"))
@@ -154,6 +165,32 @@ def known_tree(folder: RepoFolder, repo: str, revision: str) -> RepoTree | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return RepoTree(repo, revision, commit, files) if all(_is_sound(file) for file in files) else None
+
+
+def snapshot_tree(folder: RepoFolder, repo: str, revision: str) -> RepoTree | None:
+    """What a snapshot without any record holds, by the names of the blobs that its links lead to.
+
+    Returns:
+        Only what is there, which need not be all; ``None`` where no links say what a content should be.
+    """
+    commit = revision if COMMIT.fullmatch(revision) else folder.commit_of(revision)
+    snapshot = folder.snapshot(commit)
+    if not COMMIT.fullmatch(commit) or not snapshot.is_dir():
+        return None
+    files = []
+    for path in sorted(snapshot.rglob("*")):
+        if path.is_dir():
+            continue
+        try:
+            etag, size = path.readlink().name, path.stat().st_size
+        except OSError:
+            return None  # no link, or one that leads nowhere
+        if not SHA256.fullmatch(etag) and not COMMIT.fullmatch(etag):
+            return None
+        large = bool(SHA256.fullmatch(etag))
+        name = path.relative_to(snapshot).as_posix()
+        files.append(RemoteFile(name, size, "" if large else etag, etag if large else None))
+    return RepoTree(repo, revision, commit, tuple(files), whole=False)
 
 
 def _is_sound(file: RemoteFile) -> bool:

@@ -68,6 +68,7 @@ class RepoTree:
         vouchers: addresses of those that named this commit and these files.
         rejected: addresses of those that did not, each with the reason.
         holders: addresses whose listing agrees, which may serve bytes.
+        whole: whether ``files`` is all that the repository holds.
     """
 
     repo: str
@@ -77,11 +78,24 @@ class RepoTree:
     vouchers: tuple[str, ...] = ()
     rejected: Mapping[str, str] = field(default_factory=dict)
     holders: tuple[str, ...] = ()
+    whole: bool = True
 
     @property
     def size(self) -> int:
         """All files together, in bytes."""
         return sum(file.size for file in self.files)
+
+
+def kind_of(repo: str) -> tuple[str, str]:
+    """``models``, ``spaces`` or ``datasets``, and ``org/name``: what is no model has its kind before its name."""
+    kind, _, name = repo.partition("/")
+    return (kind, name) if kind in ("spaces", "datasets") else ("models", repo)
+
+
+def folder_name(repo: str) -> str:
+    """The name of a repository's folder in the cache."""
+    kind, name = kind_of(repo)
+    return f"{kind}--{name.replace('/', '--')}"
 
 
 def is_safe_path(path: str) -> bool:

@@ -17,7 +17,7 @@ from launcher.hub.agreement import agree, lacking
 from launcher.hub.asking import Word, ask
 from launcher.hub.client import Client, MirrorFault
 from launcher.hub.endpoints import Endpoint
-from launcher.hub.remote_files import RepoTree
+from launcher.hub.remote_files import RemoteFile, RepoTree
 
 #: Longer than three tries at a mirror that resets, shorter than a person's patience.
 _LONGEST_S = 30.0
@@ -49,6 +49,7 @@ def resolve(
     revision: str,
     *,
     pinned: Mapping[str, str] | None = None,
+    needed: Callable[[tuple[RemoteFile, ...]], Sequence[RemoteFile]] = lambda files: files,
     longest_s: float = _LONGEST_S,
 ) -> Resolved:
     """What ``repo`` is at ``revision``.
@@ -59,6 +60,7 @@ def resolve(
         repo: ``org/name``.
         revision: a branch, tag or commit.
         pinned: path to sha256 of files that are known beforehand.
+        needed: those of the files that are wanted.
         longest_s: how long to wait for answers.
 
     Raises:
@@ -67,7 +69,7 @@ def resolve(
     is_only = len(endpoints) == 1
 
     def settle(words: Sequence[Word], silent: Mapping[str, str]) -> RepoTree:
-        return agree(repo, revision, words, silent, pinned=pinned, is_only=is_only)
+        return agree(repo, revision, words, silent, pinned=pinned, needed=needed, is_only=is_only)
 
     words, silent = _gather(client, endpoints, repo, revision, settle=settle, longest_s=longest_s)
     tree = settle(words, silent)

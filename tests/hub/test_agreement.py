@@ -57,9 +57,18 @@ def test_one_word_counts_only_when_there_is_no_other_mirror_or_the_user_knows_be
     with pytest.raises(FetchError):
         settled(word("a"))
     assert settled(word("a"), is_only=True).commit == NEW
-    assert settled(word("a"), pinned={"model.bin": "3" * 64}).commit == NEW
-    with pytest.raises(FetchError):
+
+
+def test_digests_that_are_known_beforehand() -> None:
+    weights = {"pinned": {"model.bin": "3" * 64}, "needed": lambda files: files[1:]}
+    assert settled(word("a"), **weights).vouchers == ("https://a", "pinned digests")
+    with pytest.raises(FetchError):  # the small file could be anything
+        settled(word("a"), pinned={"model.bin": "3" * 64})
+    tree = settled(word("a"), word("b", files=WRONG), word("c", files=WRONG), **weights)
+    assert tree.files == RIGHT and set(tree.rejected) == {"https://b", "https://c"}
+    with pytest.raises(FetchError) as caught:
         settled(word("a"), is_only=True, pinned={"model.bin": "5" * 64})
+    assert "https://a" in str(caught.value) and "pins" in str(caught.value)
 
 
 def test_a_store_without_commits_confirms_or_is_left_out() -> None:

@@ -154,20 +154,20 @@ def test_ctrl_c_ends_soon_and_keeps_what_is_there(tmp_path: Path) -> None:
 
 
 def test_models_knows_what_is_here(tmp_path: Path) -> None:
-    repo = Repo({"voices/a.pt": b"a", "voices/b.pt": b"b", "model.pth": b"c"})
-    with HubServer({"hexgrad/Kokoro-82M": repo}) as hub:
-        code, _, err = fetch(tmp_path, [hub.url], "kokoro-voices")
+    repo = Repo({"examples/a.wav": b"a", "examples/cases.jsonl": b"b", "webui.py": b"c"})
+    with HubServer({"spaces/IndexTeam/IndexTTS-2-Demo": repo}) as hub:
+        code, _, err = fetch(tmp_path, [hub.url], "indextts-examples")
         assert code == 0, err
     environ = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub"), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "launcher", "models", "--data-dir", str(tmp_path / "data"), "--json"]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=True)
     models = {model["name"]: model for model in json.loads(done.stdout)["models"]}
-    assert models["kokoro-voices"]["state"] == "present"
-    assert models["kokoro-voices"]["repos"][0]["commit"] == repo.commit
-    assert models["kokoro-voices"]["present_bytes"] == 2
+    assert models["indextts-examples"]["state"] == "present"
+    assert models["indextts-examples"]["repos"][0]["commit"] == repo.commit
+    assert models["indextts-examples"]["present_bytes"] == 2
     assert models["indextts-2"]["state"] == "missing" and models["indextts-2"]["size_bytes"] > 7_000_000_000
-    next(path for path in (tmp_path / "hub").glob("models--*/snapshots/*/voices/a.pt")).unlink()
+    next(path for path in (tmp_path / "hub").glob("spaces--*/snapshots/*/examples/a.wav")).unlink()
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=True)
     models = {model["name"]: model for model in json.loads(done.stdout)["models"]}
-    assert models["kokoro-voices"]["state"] == "partial"
-    assert models["kokoro-voices"]["repos"][0]["missing"] == ["voices/a.pt"]
+    assert models["indextts-examples"]["state"] == "partial"
+    assert models["indextts-examples"]["repos"][0]["missing"] == ["examples/a.wav"]

@@ -76,10 +76,10 @@ class Answers:
             raise _Short(401, "Invalid credentials in Authorization header")
         if parts[:3] == ["api", "v1", "models"]:
             self._modelscope(connection, request, parts[3:])
-        elif parts[:3] == ["api", "resolve-cache", "models"]:
-            self._resolve_cache(connection, request, parts[3:])
-        elif parts[:2] == ["api", "models"]:
-            self._model(connection, request, parts[2:])
+        elif parts[:2] == ["api", "resolve-cache"]:
+            self._resolve_cache(connection, request, parts[3:] if parts[2] == "models" else parts[2:])
+        elif parts[:1] == ["api"] and parts[1] in ("models", "spaces", "datasets"):
+            self._model(connection, request, parts[2:] if parts[1] == "models" else parts[1:])
         elif "resolve" in parts:
             self._resolve(connection, request, parts)
         else:
@@ -171,8 +171,9 @@ class Answers:
         file = self._file(repo, path, faults)
         headers = self._commit_header(repo, faults)
         where = f"{repo_id}/{repo.commit}/{quote(path)}"
+        kind = "" if parts[0] in ("spaces", "datasets") else "models/"
         if not file.large:
-            raise _Short(307, "Temporary Redirect", Location=f"/api/resolve-cache/models/{where}", **headers)
+            raise _Short(307, "Temporary Redirect", Location=f"/api/resolve-cache/{kind}{where}", **headers)
         signed = urlencode({"Expires": _LIFETIME_S, "Signature": f"s{next(self._serial)}"})
         headers["Location"] = f"{self._origin_url}/origin/{where}?{signed}"
         headers |= self._names(file, faults, "X-Linked-Etag")
