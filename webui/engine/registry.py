@@ -15,6 +15,8 @@ from webui.engine.base import Engine
 
 ENGINES: dict[str, str] = {
     "kokoro": "webui.engine.kokoro.engine:KokoroEngine",
+    "indextts2": "webui.engine.indextts.engine:IndexTTS2Engine",
+    "indextts2.5": "webui.engine.indextts.engine:IndexTTS25Engine",
 }
 
 
