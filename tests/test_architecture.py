@@ -50,7 +50,7 @@ WEBUI_LAYERS = [
 #: What launcher/ may need besides the standard library, and only there.
 LAUNCHER_PACKAGES = {
     "config": {"dotenv", "platformdirs"},
-    "cache": {"filelock", "platformdirs", "psutil"},
+    "cache": {"filelock", "platformdirs", "psutil", "fsspec", "zstandard"},
     "hub": {"urllib3", "filelock", "huggingface_hub", "tomli"},
     "engines": {"psutil", "filelock", "pynvml", "uv"},
     "process": {"psutil", "filelock"},
