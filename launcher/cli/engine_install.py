@@ -23,7 +23,7 @@ _GB = 10**9
 
 @click.command(
     name="install",
-    help="Make the environment of engine NAME (indextts2, indextts2.5) from a committed lock; goes on where it stopped.",
+    help="Make the environment of engine NAME (indextts2, indextts2.5) from its lock; goes on where it stopped.",
 )
 @click.argument("name")
 @click.option("--python", default="", metavar="X", help="Version or path of the Python to start from.")

@@ -36,7 +36,7 @@ class Index:
     @property
     def shown(self) -> str:
         """For people, without credentials."""
-        return re.sub(r"(://)[^/@]+@", r"\1********@", self.url) or f"what {self.source} says"
+        return re.sub(r"(://)[^/@]+@", r"\1********@", self.url) or f"the index that {self.source} names"
 
     def arguments(self) -> tuple[str, ...]:
         """For uv."""
@@ -72,7 +72,7 @@ def package_indexes(config: Config, environ: Mapping[str, str], *, probe: Probe 
     path, values = _pip_settings(environ)
     if values.get("index-url"):
         return (Index(values["index-url"], str(path)),)
-    return (Index("", "uv"),)
+    return (Index("", "uv itself (PyPI)"),)
 
 
 def package_links(config: Config, environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -157,7 +157,7 @@ def make_plan(
         start,
         build,
         version,
-        recipe.torchaudio if version == recipe.torch else "",
+        recipe.torchaudio if version == recipe.torch else version,
         folder / name,
         package_indexes(config, environ),
         package_links(config, environ),
@@ -191,12 +191,14 @@ class Installer:
         uv: runs uv in the engine's folder.
         report: gets how far it is.
         note: gets a sentence for the person.
+        free_bytes: room on the disk of a folder.
     """
 
     plan: Plan
     uv: Uv
     report: Callable[[Progress], None]
     note: Callable[[str], None]
+    free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
 
     def run(self) -> InstalledEngine:
         """Installs, checks and takes the environment into use.
@@ -238,7 +240,7 @@ class Installer:
         needed = self.plan.size_bytes + _SPARE_BYTES
         if self.plan.environment.exists():
             needed = max(_SPARE_BYTES, needed - folder_bytes(self.plan.environment))
-        free = shutil.disk_usage(folder).free
+        free = self.free_bytes(folder)
         if free < needed:
             raise StorageError(
                 f"{self.plan.recipe.engine} needs about {needed / _GB:.1f} GB on the disk of {folder}, "
@@ -261,11 +263,16 @@ class Installer:
 
     def _install_lock(self) -> None:
         plan = self.plan
+        # The lock names every package there is to be: nothing else may come in.
         requirements = plan.environment / "requirements.txt"
         requirements.write_text(plan.lock if plan.uses_whole_lock else without_build(plan.lock), encoding="utf-8")
-        arguments = [*self._install(), "--require-hashes", "--requirement", str(requirements)]
-        total = max(1, plan.size_bytes - folder_bytes(plan.environment))
-        self._from_any(arguments, "packages", total)
+        arguments = [*self._install(), "--no-deps", "--require-hashes", "--requirement", str(requirements)]
+        self._from_any(arguments, "packages", self._left_bytes())
+
+    def _left_bytes(self) -> int:
+        """What is still to be written, roughly; 0 when it cannot be said."""
+        left = self.plan.size_bytes - folder_bytes(self.plan.environment)
+        return left if left > self.plan.size_bytes // 10 else 0
 
     def _install(self) -> list[str]:
         links = [word for link in self.plan.links for word in ("--find-links", link)]
@@ -292,21 +299,17 @@ class Installer:
     def _install_torch(self) -> None:
         """PyTorch and its sound library in a build that the package index does not have."""
         plan = self.plan
-        wanted = [f"torch=={plan.torch}+{plan.build.name}"]
-        if plan.torchaudio:
-            wanted.append(f"torchaudio=={plan.torchaudio}+{plan.build.name}")
+        wanted = [f"torch=={plan.torch}+{plan.build.name}", f"torchaudio=={plan.torchaudio}+{plan.build.name}"]
         if self._from_links(wanted):
             return
         index = f"{plan.torch_index}/{plan.build.name}"
-        size = max(1, plan.size_bytes - folder_bytes(plan.environment))
         arguments = [*self._install(), "--index", index, *plan.indexes[0].arguments(), *wanted]
-        answer = self.uv.run(arguments, stage="torch", total_bytes=size)
+        answer = self.uv.run(arguments, stage="torch", total_bytes=self._left_bytes())
         if answer.code == 0:
             return
         # The links may hold PyTorch alone; what the engines use of torchaudio is Python, which the index has.
         if plan.build.name == "cpu" and self._from_links(wanted[:1]):
-            audio = f"torchaudio=={plan.torchaudio}" if plan.torchaudio else f"torchaudio<={plan.torch}"
-            self._from_any([*self._install(), "--no-deps", audio], "torch", 0)
+            self._from_any([*self._install(), "--no-deps", f"torchaudio<={plan.torchaudio}"], "torch", 0)
             return
         raise _refused(plan, [f"{without_credentials(index)}: {answer.reason()}"], "LAUNCHER_TORCH_INDEX")
 

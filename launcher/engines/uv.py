@@ -24,7 +24,7 @@ _POLL_S = 0.5
 _KEPT_LINES = 400
 #: What uv says when the network, not the request, is at fault.
 _NETWORK = re.compile(
-    r"Failed to fetch|error sending request|Could not connect|client error|operation timed out|dns error|"
+    r"Failed to fetch|error sending request|Could not connect|client error|operation timed out|dns error|failed to lookup address|"
     r"Connection (refused|reset)|Request failed after|HTTP status (server|client) error|error decoding response body",
     re.IGNORECASE,
 )
@@ -48,11 +48,11 @@ class Answer:
         return self.code != 0 and any(_NETWORK.search(line) for line in self.lines)
 
     def reason(self) -> str:
-        """The line that says most, without colours and signs."""
-        told = [re.sub(r"^[\s×├│╰▶─>-]+|^(error|hint|  Caused by):\s*", "", line).strip() for line in self.lines]
-        told = [line for line in told if line]
-        chosen = next((line for line in told if _NETWORK.search(line)), told[0] if told else "it said nothing")
-        return chosen.rstrip(".")[:300]
+        """The line that says most, without signs."""
+        network = next((line for line in self.lines if _NETWORK.search(line)), "")
+        first = next((line for line in self.lines if line.startswith(("error", "  ×", "×"))), "")
+        chosen = network or first or next(iter(self.lines[-1:]), "it said nothing")
+        return re.sub(r"^[\s×├│╰▶─>-]+|^(error|hint|\s*Caused by):\s*", "", chosen).strip().rstrip(".")[:300]
 
 
 def find_uv() -> Path:
