@@ -200,7 +200,7 @@ def candidate(ground: Ground, recipe: Recipe) -> Candidate:
     config = ground.config
     found, foreign = installed(config, recipe.engine), bool(config.engine_python)
     weights, gpu = _weights(config, recipe.engine), ground.gpu()
-    memory = memory_plan(gpu, config)
+    memory = memory_plan(gpu, config, recipe.half)
     needs = recipe.vram_full_bytes if memory.precision == "fp32" else recipe.vram_half_bytes
     if memory.precision != "fp32" and memory.qwen == "yes":
         needs += _QWEN_HALF_BYTES

@@ -13,12 +13,11 @@ if TYPE_CHECKING:
     from launcher.engines.gpu import Gpu
 
 _GB = 10**9
-#: Below this the full-size numbers and the emotion model do not fit beside what synthesis itself needs.
-SMALL_VRAM_BYTES = 10 * _GB
+#: Below this the full-size numbers and the emotion model do not fit beside what synthesis itself needs; upstream's
+#: own limit.
+SMALL_VRAM_BYTES = 10 * 1024**3
 #: From here on everything fits at full size: 8.9 GB of weights (IndexTTS-2 with Qwen) and about 2 GB for computing.
 ROOMY_VRAM_BYTES = 13 * _GB
-#: First cards with bfloat16 (Ampere) and with fast fp16 (Volta).
-_BF16_CAPABILITY = (8, 0)
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,15 @@ class MemoryPlan:
         return {"precision": self.precision, "qwen": self.qwen}
 
 
-def memory_plan(gpu: Gpu | None, config: Config) -> MemoryPlan:
-    """The plan for a GPU; ``None`` is a computer without one."""
-    precision, qwen, reason = _by_hardware(gpu)
+def memory_plan(gpu: Gpu | None, config: Config, half: str = "fp16") -> MemoryPlan:
+    """The plan for an engine on a GPU.
+
+    Args:
+        gpu: ``None`` is a computer without one.
+        config: the settings, which win.
+        half: the half precision that the engine has, ``fp16`` or ``bf16``.
+    """
+    precision, qwen, reason = _by_hardware(gpu, half)
     by_hand = [name for name, value in (("PRECISION", config.precision), ("QWEN", config.qwen)) if value != "auto"]
     if config.precision != "auto":
         precision = config.precision
@@ -53,13 +58,12 @@ def memory_plan(gpu: Gpu | None, config: Config) -> MemoryPlan:
     return MemoryPlan(precision, qwen, reason)
 
 
-def _by_hardware(gpu: Gpu | None) -> tuple[str, str, str]:
+def _by_hardware(gpu: Gpu | None, half: str) -> tuple[str, str, str]:
     if gpu is None:
         return "fp32", "yes", "Without a GPU the engine computes as upstream does, in fp32."
     size = f"{gpu.vram_total_bytes / _GB:.1f} GB of GPU memory"
     if gpu.vram_total_bytes >= ROOMY_VRAM_BYTES:
         return "fp32", "yes", f"With {size} everything fits as upstream computes it, in fp32."
-    half = "bf16" if gpu.capability >= _BF16_CAPABILITY else "fp16"
     if gpu.vram_total_bytes >= SMALL_VRAM_BYTES:
         return half, "yes", f"With {size} the emotion model fits beside the others in {half}."
     return half, "no", f"With {size} the engine computes in {half} and leaves the emotion model out."

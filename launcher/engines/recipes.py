@@ -26,6 +26,7 @@ class Recipe:
         pythons: versions it runs on, the best one first.
         torch, torchaudio: versions in the lock.
         builds: of PyTorch that exist in those versions.
+        half: the half precision that the package computes in.
         size_cpu_bytes, size_cuda_bytes: what the environment takes on the disk, roughly (measured for the CPU, sums of
             the wheels' contents for CUDA).
         vram_full_bytes, vram_half_bytes: GPU memory that it needs in fp32 with the emotion model, and in half
@@ -40,6 +41,7 @@ class Recipe:
     torch: str
     torchaudio: str
     builds: tuple[str, ...]
+    half: str
     size_cpu_bytes: int
     size_cuda_bytes: int
     vram_full_bytes: int
@@ -56,11 +58,12 @@ RECIPES: dict[str, Recipe] = {
         engine="indextts2.5",
         title="IndexTTS-2.5: several languages, faster than 2",
         package="indextts25-inference",
-        probe="indextts25:IndexTTS25",
+        probe="indextts25.infer_v2_5:IndexTTS2",
         pythons=("3.11", "3.10"),
         torch="2.8.0",
         torchaudio="2.8.0",
         builds=("cpu", "cu126", "cu128", "cu129"),
+        half="bf16",
         size_cpu_bytes=int(2.0 * _GB),
         size_cuda_bytes=int(6.8 * _GB),
         vram_full_bytes=int(9.5 * _GB),
@@ -75,6 +78,7 @@ RECIPES: dict[str, Recipe] = {
         torch="2.10.0",
         torchaudio="2.10.0",
         builds=("cpu", "cu126", "cu128", "cu130"),
+        half="fp16",
         size_cpu_bytes=int(2.1 * _GB),
         size_cuda_bytes=int(7.2 * _GB),
         vram_full_bytes=int(10.9 * _GB),

@@ -24,8 +24,8 @@ _POLL_S = 0.5
 _KEPT_LINES = 400
 #: What uv says when the network, not the request, is at fault.
 _NETWORK = re.compile(
-    r"Failed to fetch|error sending request|Could not connect|client error|operation timed out|dns error|failed to lookup address|"
-    r"Connection (refused|reset)|Request failed after|HTTP status (server|client) error|error decoding response body",
+    r"Failed to fetch|error sending request|Could not connect|client error|operation timed out|dns error|"
+    r"failed to lookup address|Connection (refused|reset)|Request failed|HTTP status (server|client) error|error decoding response body",
     re.IGNORECASE,
 )
 
