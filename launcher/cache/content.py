@@ -14,6 +14,7 @@ import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 _READ_BYTES = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -37,17 +38,31 @@ def digest_of(path: Path, name: str = "", count: Count = _no_count) -> str:
     Args:
         path: the file.
         name: a digest to compare with, which decides its kind.
-        count: gets the bytes read so far, part by part.
+        count: gets the bytes read, part by part.
+    """
+    with path.open("rb") as stream:
+        return digest_of_stream(stream, name, path.stat().st_size, count)[0]
+
+
+def digest_of_stream(stream: BinaryIO, name: str, size: int, count: Count = _no_count) -> tuple[str, int]:
+    """The digest of what a stream yields, and how many bytes that were.
+
+    Args:
+        stream: read to its end.
+        name: a digest to compare with, which decides its kind.
+        size: how many bytes there should be; git's digests begin with it.
+        count: gets the bytes read, part by part.
     """
     found = hashlib.sha256()
     if _GIT_SHA1.fullmatch(name):
         # git names a blob by "blob SIZE\0" and its bytes.
-        found = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with path.open("rb") as stream:
-        while data := stream.read(_READ_BYTES):
-            found.update(data)
-            count(len(data))
-    return found.hexdigest()
+        found = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    total = 0
+    while data := stream.read(_READ_BYTES):
+        found.update(data)
+        total += len(data)
+        count(len(data))
+    return found.hexdigest(), total
 
 
 def holds(path: Path, name: str) -> bool:
@@ -166,6 +181,11 @@ def point(target: Path, text: str, staging: Path, fallback: Path) -> None:
             fresh.unlink()
 
 
+def remove_tree(folder: Path) -> None:
+    """Removes a folder with all that is in it; what cannot go stays."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def staging_folder(root: Path) -> Path:
     """A folder on ``root``'s own disk for what is on its way; a Hub cache's tools do not look there.
 
@@ -176,4 +196,6 @@ def staging_folder(root: Path) -> Path:
 
 def clear_staging(root: Path) -> None:
     """Removes what an interrupted command left there."""
-    shutil.rmtree(staging_folder(root), ignore_errors=True)
+    remove_tree(staging_folder(root))
+    with contextlib.suppress(OSError):
+        staging_folder(root).parent.rmdir()  # of a Hub cache it holds locks and stays

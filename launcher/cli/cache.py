@@ -15,6 +15,9 @@ COMMANDS: dict[str, CommandEntry] = {
     "migrate": CommandEntry("launcher.cli.cache_move:migrate_command", "Bring an old cache into the pinned place."),
     "overlay": CommandEntry("launcher.cli.cache_share:overlay_command", "Put a read-only cache below the own one."),
     "share": CommandEntry("launcher.cli.cache_share:share_command", "Open the caches to a group of users."),
+    "archive": CommandEntry("launcher.cli.cache_store:archive_command", "Move a model to another disk, compressed."),
+    "restore": CommandEntry("launcher.cli.cache_store:restore_command", "Bring a model back from there, or a backup."),
+    "backup": CommandEntry("launcher.cli.cache_store:backup_command", "Keep a second copy, incremental by content."),
     "prune": CommandEntry("launcher.cli.cache_prune:command", "Remove what nothing needs, after asking."),
 }
 

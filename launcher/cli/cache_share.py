@@ -53,7 +53,7 @@ def overlay_command(context: Context, *, base: Path | None, remove: bool) -> Non
             lent = {place: overlay.add(hub, place)}
     shown = [_lent_json(place, one) for place, one in lent.items()]
     texts = [
-        f"{place}: {len(one.repos)} repositories, {one.files} files lent ({size_text(one.size)}), {one.fresh} of them new"
+        f"{place}: {len(one.repos)} repos, {one.files} files lent ({size_text(one.size)}), {one.fresh} of them now"
         for place, one in lent.items()
     ]
     context.output.result({"cache": str(hub), "bases": shown}, "\n".join(texts) or f"{hub} has no base.")
