@@ -26,6 +26,8 @@ from launcher.hub.receipts import Receipt, Received, write_receipt
 from launcher.hub.remote_files import RemoteFile, RepoTree
 
 _COPY_BYTES = 1 << 20
+#: Already installed by whoever runs this: `first_step` takes them from the bundle itself.
+_PASSED_OVER = "wheels/launcher/"
 #: Room that a disk needs besides the files themselves.
 _SPARE_BYTES = 50_000_000
 
@@ -104,6 +106,7 @@ class Installer:
         self._copied = 0
         self.folder = data_dir / "bundles" / bundle.digest[:16]
         self._staging = data_dir / "bundles" / f".{bundle.digest[:16]}.partial"
+        self._files = {name: file for name, file in bundle.manifest.files.items() if not name.startswith(_PASSED_OVER)}
         self._owners = {model.member(path): (model, path) for model in bundle.manifest.models for path in model.paths}
         self._trees = {model.repo: {file.path: file for file in model.tree} for model in bundle.manifest.models}
 
@@ -149,10 +152,9 @@ class Installer:
     def _check_space(self) -> None:
         from shutil import disk_usage
 
-        files = self._bundle.manifest.files
         missing = {
             one.sha256: one.size
-            for name, one in files.items()
+            for name, one in self._files.items()
             if not self._is_there(name, one) and not self._staged(name, one).exists()
         }
         folders = [self._cache, self._data_dir]
@@ -178,7 +180,7 @@ class Installer:
                         raise BadBundle("The bundle does not hold what its manifest lists.", fix="Make it again.")
                     following = stream.tell() + file.size + padding(file.size)
                     staged = self._staged(name, file)
-                    if not self._is_there(name, file) and not _is_whole(staged, file):
+                    if name in self._files and not self._is_there(name, file) and not _is_whole(staged, file):
                         self._stage(stream, name, file, staged)
                     stream.seek(following)
                     done += file.size
@@ -193,6 +195,7 @@ class Installer:
         growing = staged.with_name(f"{staged.name}.part")
         begin = stream.tell()
         found, size = _resume(growing, file.size)
+        resumed = size > 0
         stream.seek(begin + size)
         with growing.open("r+b" if size else "wb") as target:
             target.seek(size)
@@ -206,8 +209,12 @@ class Installer:
             os.fsync(target.fileno())
         if size < file.size or found.hexdigest() != file.sha256 or not self._is_right(name, growing):
             growing.unlink()
+            if resumed:  # what an earlier run left may be at fault, not the bundle
+                stream.seek(begin)
+                return self._stage(stream, name, file, staged)
             raise BadBundle(f"{name} in the bundle is cut or damaged.", fix="Copy the bundle again.")
         growing.replace(staged)
+        return None
 
     def _is_right(self, name: str, path: Path) -> bool:
         """Whether a small file has the name that git gives it; a large one is named by its sha256 alone."""
@@ -250,7 +257,7 @@ class Installer:
 
     def _place_voices(self) -> list[Path]:
         new = []
-        for name, file in self._bundle.manifest.files.items():
+        for name, file in self._files.items():
             place = self._data_dir / name
             staged = self._staged(name, file)
             if name.startswith("voices/") and not place.exists() and staged.exists():
@@ -263,7 +270,7 @@ class Installer:
         """The bundle's own files: settings, installer and wheels, in one folder that appears at once."""
         own = [
             (name, file)
-            for name, file in self._bundle.manifest.files.items()
+            for name, file in self._files.items()
             if name not in self._owners and not name.startswith("voices/")
         ]
         if not all(self._is_there(name, file) for name, file in own):

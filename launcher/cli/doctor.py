@@ -41,8 +41,7 @@ def command(context: Context, *, mend: bool, offline: bool) -> int:
 
     began = time.monotonic()
     config, error = _settings(context)
-    network = not offline and config.standard.get("HF_HUB_OFFLINE", "0").lower() not in ("1", "true", "yes", "on")
-    ground = Ground(config, network, project_dirs(), Path(__file__).resolve().parents[2])
+    ground = Ground(config, not offline and not config.is_offline, project_dirs(), Path(__file__).resolve().parents[2])
     findings = [settings_finding(config, error), *examine(ground)]
     mended = repair(findings, ground) if mend else []
     after = {finding.check: finding for finding, _ in mended}

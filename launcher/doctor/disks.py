@@ -77,10 +77,10 @@ def check_persistent(ground: Ground) -> Finding:
     return Finding("Persistence", OK, f"caches lie on {shown}")
 
 
-def check_free_space(ground: Ground) -> Finding:
-    """Room for models."""
+def check_free_space(ground: Ground, given: Storage | None = None) -> Finding:
+    """Room for models; ``given`` is the storage to judge, ``None`` looks."""
     path = hub_cache(ground)
-    storage = _storage(path)
+    storage = given or _storage(path)
     free = storage.free_bytes
     detail = f"{size_text(free)} of {size_text(storage.total_bytes)} free for {path}"
     fix = "Free some space (see: cache prune --dry-run), or set HF_HUB_CACHE or LAUNCHER_DATA_DIR to a larger disk."
@@ -91,17 +91,20 @@ def check_free_space(ground: Ground) -> Finding:
     return Finding("Free space", OK, detail)
 
 
-def check_disk_kind(ground: Ground) -> Finding:
-    """An SSD, as far as the system tells: weights are read whole at each start."""
-    storage = _storage(hub_cache(ground))
+def check_disk_kind(ground: Ground, given: Storage | None = None) -> Finding:
+    """An SSD, as far as the system tells: weights are read whole at each start. ``given`` as for `check_free_space`."""
+    storage = given or _storage(hub_cache(ground))
     where = storage.device or storage.filesystem
     if storage.kind == "network":
         fix = "Keep the models on a local SSD, or expect a slow first load after each restart of the machine."
         return Finding("Disk", WARNING, f"{storage.filesystem}, over the network", fix)
-    if storage.rotational:
+    # Virtual disks (virtio, Xen) call themselves spinning, whatever lies below.
+    is_virtual = Path(where).name.startswith(("vd", "xvd"))
+    if storage.rotational and not is_virtual:
         fix = "Set HF_HUB_CACHE or LAUNCHER_DATA_DIR to an SSD: reading 9 GB from a spinning disk takes about a minute."
         return Finding("Disk", WARNING, f"{where} is a spinning disk", fix)
-    return Finding("Disk", OK, f"{where} is an SSD" if storage.rotational is False else f"{where}, kind not known")
+    known = "is an SSD" if storage.rotational is False else "is a virtual disk" if is_virtual else "of unknown kind"
+    return Finding("Disk", OK, f"{where} {known}")
 
 
 def check_logs(ground: Ground) -> Finding:

@@ -21,10 +21,10 @@ _NVIDIA = "0x10de"
 _DISPLAY_CLASSES = ("0x0300", "0x0302")
 
 
-def _gpus() -> Sequence[Gpu]:
+def _gpus(given: Sequence[Gpu] | None) -> Sequence[Gpu]:
     from launcher.engines.gpu import gpus
 
-    return gpus()
+    return gpus() if given is None else given
 
 
 def _wants_gpu(ground: Ground) -> bool:
@@ -43,9 +43,15 @@ def cards(folder: Path = _PCI) -> int:
     return count
 
 
-def check_gpu(ground: Ground) -> Finding:
-    """The GPUs that an engine may use."""
-    found = _gpus()
+def check_gpu(ground: Ground, given: Sequence[Gpu] | None = None, plugged: int | None = None) -> Finding:
+    """The GPUs that an engine may use.
+
+    Args:
+        ground: the settings.
+        given: the GPUs that a driver answers for; ``None`` asks.
+        plugged: how many cards there are; ``None`` looks.
+    """
+    found = _gpus(given)
     if found:
         shown = listed([f"{one.index}: {one.name}, {size_text(one.vram_total_bytes)}" for one in found])
         number = ground.config.device.partition(":")[2]
@@ -53,18 +59,19 @@ def check_gpu(ground: Ground) -> Finding:
             fix = f"Set LAUNCHER_DEVICE to one of {', '.join(f'cuda:{one.index}' for one in found)}, or auto."
             return Finding("GPU", FAILED, f"LAUNCHER_DEVICE={ground.config.device} is not among {shown}", fix)
         return Finding("GPU", OK, shown)
-    if cards():
+    count = cards() if plugged is None else plugged
+    if count:
         fix = "Install NVIDIA's driver; in a container also its container toolkit, and pass the GPU (--gpus all)."
-        return Finding("GPU", WARNING, f"{cards()} NVIDIA card(s), but no driver answers", fix)
+        return Finding("GPU", WARNING, f"{count} NVIDIA card(s), but no driver answers", fix)
     if _wants_gpu(ground):
         fix = "Set LAUNCHER_DEVICE=auto, or install the card's driver."
         return Finding("GPU", FAILED, f"none, but LAUNCHER_DEVICE={ground.config.device}", fix)
     return Finding("GPU", OK, "none; the processor speaks")
 
 
-def check_driver(ground: Ground) -> Finding:
-    """The driver is new enough for the engines' CUDA."""
-    versions = sorted({one.driver for one in _gpus() if one.driver})
+def check_driver(ground: Ground, given: Sequence[Gpu] | None = None) -> Finding:
+    """The driver is new enough for the engines' CUDA; arguments as for `check_gpu`."""
+    versions = sorted({one.driver for one in _gpus(given) if one.driver})
     if not versions:
         return Finding("Driver", OK, "none needed without a GPU")
     shown = ", ".join(versions)
@@ -75,9 +82,9 @@ def check_driver(ground: Ground) -> Finding:
     return Finding("Driver", OK, shown)
 
 
-def check_vram(ground: Ground) -> Finding:
-    """Free memory of the GPU, and who holds the rest."""
-    found = _gpus()
+def check_vram(ground: Ground, given: Sequence[Gpu] | None = None) -> Finding:
+    """Free memory of the GPU, and who holds the rest; arguments as for `check_gpu`."""
+    found = _gpus(given)
     if not found:
         return Finding("VRAM", OK, "no GPU, no VRAM")
     texts = []

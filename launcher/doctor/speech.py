@@ -11,12 +11,12 @@ def check_engine(ground: Ground) -> Finding:
     from launcher.engines.choice import choose
 
     choice = choose(ground.config)
-    if not choice.interpreter.exists():
-        fix = f"Run: engine install {choice.name}"
-        return Finding("Engine", FAILED, f"{choice.name}: {choice.interpreter} is not there", fix)
+    if choice.missing:
+        fix = f"Run: engine install {choice.name}, or name an interpreter that has it in LAUNCHER_ENGINE_PYTHON."
+        return Finding("Engine", FAILED, f"{choice.name} is not installed", fix)
     if choice.warnings:
         return Finding("Engine", WARNING, f"{choice.name}: {choice.warnings[0]}", "See: engine ls")
-    return Finding("Engine", OK, f"{choice.name}: {choice.reason}")
+    return Finding("Engine", OK, f"{choice.name}: {choice.reason.rstrip('.')}")
 
 
 def check_weights(ground: Ground) -> Finding:
