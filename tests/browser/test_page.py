@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
-from launcher.progress import Progress
+from launcher.progress import Part, Progress
 from tests.browser.visitor import Visitor
 from tests.ui.stand_in import INFO, StandIn, build, serving
 from webui.emotion import EMOTIONS
@@ -188,6 +188,17 @@ def test_the_banner_shows_stages_and_nothing_jumps(visit: Visit, service: StandI
     visitor = visit(width=width)
     top = "() => document.getElementById('tts-text-panel').getBoundingClientRect().y"
     places = [visitor.evaluate(top)]
+    files, hosts = (Part("gpt.pth", 1e9, 3e9), Part("codec.pth", 3e8, 6e8)), (Part("mirror.example", 2e9, None, 5e7),)
+    service.weights = Progress("fetch", 2e9, 8e9, "bytes", 5e7, 119.6, files, hosts)
+    visitor.wait("() => document.querySelector('.tts-banner-bar').ariaValueNow === '25'")
+    places.append(visitor.evaluate(top))
+    assert "25 % · 50.0 MB/s · 2 min 0 s left · 2.0 GB of 8.0 GB" in visitor.page.inner_text(".tts-banner")
+    visitor.page.click("text=Files")
+    opened = " ".join(visitor.page.inner_text(".tts-fetch").split())
+    assert opened == "gpt.pth 33 % · 3.0 GB codec.pth 50 % · 600.0 MB From mirror.example 50.0 MB/s"
+    assert visitor.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+    visitor.page.click("text=Files")
+    service.weights = None
     for done, stage in enumerate(("import", "assemble", "load", "warm_up")):
         service.progress = Progress(stage, done, 4, "steps", None, 9.0 - done)
         visitor.wait(f"() => document.querySelector('.tts-banner-bar').ariaValueNow === '{25 * done}'")

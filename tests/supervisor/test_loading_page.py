@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.servers.hub import GeneratedFile, HubServer, Repo
 from tests.supervisor.runner import Instance, wait_for
 
 pytestmark = pytest.mark.browser
@@ -43,6 +44,30 @@ def test_it_shows_progress_without_a_jump_and_gives_way(
     assert problems == []
     assert requested <= {f"127.0.0.1:{instance.port}", ""}
     context.close()
+
+
+@pytest.mark.parametrize(("locale", "title"), [("zh-CN", "正在下载语音模型"), ("en-GB", "Fetching the voice model")])
+def test_a_fetch_is_shown_and_moves_nothing(instance: Instance, browser: Any, locale: str, title: str) -> None:
+    repo = Repo({"weights/model.bin": GeneratedFile(40_000_000, seed=4)})
+    with HubServer({"org/tiny": repo}, throttle_bytes_per_s=1_000_000) as hub:
+        instance.environment |= {"LAUNCHER_MODELS": "org/tiny", "LAUNCHER_MIRRORS": f"{hub.url};connections=2"}
+        instance.order("page", mode="mute")
+        instance.start()
+        wait_for(lambda: instance.status().get("port"), "the port")
+        context = browser.new_context(locale=locale, viewport={"width": 390, "height": 844})
+        page = context.new_page()
+        page.add_init_script(COUNT_SHIFTS)
+        page.goto(f"http://127.0.0.1:{instance.port}/")
+        page.get_by_text(title).wait_for()
+        page.get_by_text("weights/model.bin").wait_for()
+        page.wait_for_function(
+            "() => /MB\\/s.*40.0.MB|40.0.MB.*MB\\/s/.test(document.querySelector('#fetch').innerText)"
+        )
+        assert f"127.0.0.1:{hub.url.rpartition(':')[2]}" in page.inner_text("#fetch-hosts")
+        assert page.locator("[data-name=weights]").get_attribute("data-state") == "running"
+        assert page.evaluate("window.shift") < 0.02
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        context.close()
 
 
 def test_a_failure_is_shown_and_a_mended_page_opens(instance: Instance, browser: Any) -> None:

@@ -67,6 +67,7 @@ class StandIn:
 
     engine_state: str = "ready"
     progress: Progress | None = None
+    weights: Progress | None = None
     error: dict[str, str] | None = None
     info: EngineInfo = INFO
     chunk_delay_s: float = 0.0
@@ -91,13 +92,16 @@ class StandIn:
         }
         page = {**part, "state": "ready", "progress": None, "error": None, "info": {}}
         state = "ready" if self.engine_state == "ready" else "starting"
+        components = {"page": page, "engine": part}
+        if self.weights is not None:
+            components["weights"] = {**part, "progress": self.weights.to_json(), "info": {}}
         return {
             "instance": "test",
             "version": "0",
             "state": state,
             "pid": 1,
             "uptime_s": self.uptime_s,
-            "components": {"page": page, "engine": part},
+            "components": components,
         }
 
     def reset(self) -> None:

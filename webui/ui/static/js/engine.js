@@ -36,6 +36,11 @@ export class EngineWatch {
     return this.snapshot?.components?.engine ?? null;
   }
 
+  /** How far the fetch of the engine's weights is, or null. */
+  get weights() {
+    return this.snapshot?.components?.weights?.progress ?? null;
+  }
+
   /** Whether speech can be made now. */
   get ready() {
     return !this.offline && this.engine?.state === "ready";

@@ -1,6 +1,7 @@
 // The engine banner: one line that always has its place, so that nothing moves while the engine comes up.
 
 import { attribute, el, write } from "./dom.js";
+import { amountOf, buildFetch, durationOf, isFetching, percentOf, speedOf } from "./fetch_view.js";
 import { has, onLanguage, pick, t } from "./texts.js";
 
 /** Shows what `engine` (an EngineWatch) is doing. */
@@ -9,8 +10,10 @@ export function buildBanner(place, engine) {
   const detail = el("span", { class: "tts-banner-detail" });
   const bar = el("div", { class: "tts-banner-bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 }, el("i"));
   const fix = el("p", { class: "tts-banner-fix", hidden: true });
+  const files = buildFetch();
   const banner = el("section", { class: "tts-banner", "data-state": "unknown" },
-    el("div", { class: "tts-banner-line" }, el("span", { class: "tts-dot", "aria-hidden": "true" }), words, detail), fix, bar);
+    el("div", { class: "tts-banner-line" },
+      el("span", { class: "tts-dot", "aria-hidden": "true" }), words, detail, files.button), files.list, fix, bar);
   place.append(banner);
 
   const show = () => {
@@ -20,6 +23,7 @@ export function buildBanner(place, engine) {
     write(detail, view.detail);
     write(fix, view.fix);
     fix.hidden = !view.fix;
+    files.show(view.busy ? engine.weights : null);
     bar.setAttribute("aria-label", t("engine_progress"));
     bar.classList.toggle("tts-unsure", view.busy && view.share === null);
     bar.style.visibility = view.busy ? "visible" : "hidden";
@@ -42,6 +46,9 @@ function describe(engine) {
     return { ...view, words: t("engine_failed"), detail: part.error?.message ?? "", fix: part.error?.fix ?? "", busy: false };
   }
   if (part.state === "stopped" || part.state === "stopping") return { ...view, words: t(`engine_${part.state}`), busy: false };
+  if (isFetching(engine.weights)) {
+    return { ...view, words: t("engine_fetching"), detail: fetchDetail(engine.weights), share: share(engine.weights) };
+  }
   if (part.state === "restarting") return { ...view, words: t("engine_restarting") };
   return { ...view, words: t("engine_starting"), detail: loadingDetail(part.progress), share: share(part.progress) };
 }
@@ -59,6 +66,14 @@ function loadingDetail(progress) {
   const seconds = progress.eta_s;
   const known = Number.isFinite(seconds) && seconds >= 1;
   return known ? `${words} · ${t("engine_left", { seconds: Math.ceil(seconds) })}` : words;
+}
+
+function fetchDetail(progress) {
+  // What matters most first: a narrow banner cuts the end off.
+  const parts = [`${percentOf(progress)} %`];
+  if (progress.rate_per_s) parts.push(speedOf(progress.rate_per_s));
+  if (Number.isFinite(progress.eta_s)) parts.push(t("fetch_left", { time: durationOf(progress.eta_s) }));
+  return [...parts, amountOf(progress)].join(" · ");
 }
 
 function share(progress) {
