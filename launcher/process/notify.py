@@ -63,11 +63,10 @@ class Notifier:
         page = snapshot["components"]["page"]["state"]
         fields = {"STATUS": status_line(snapshot)}
         if page == "ready" and not self._ready:
-            self._ready = True
             fields["READY"] = "1"
         elif not self._ready:
             fields["EXTEND_TIMEOUT_USEC"] = str(EXTENSION_S * 1_000_000)
-        self._say(fields)
+        self._ready |= self._say(fields) and "READY" in fields
 
     def alive(self) -> None:
         """Says that the loop turns."""
@@ -79,15 +78,18 @@ class Notifier:
             self._socket.close()
             self._socket = None
 
-    def _say(self, fields: dict[str, str]) -> None:
-        new = {name: value for name, value in fields.items() if self._said.get(name) != value}
-        if new.keys() & {"READY", "STATUS", "STOPPING"}:
-            self._said.update(new)
-            self._send("\n".join(f"{name}={value}" for name, value in {**fields, **new}.items()))
+    def _say(self, fields: dict[str, str]) -> bool:
+        """Sends the fields when one of them is new; what could not be sent counts as unsaid, and is said later."""
+        if all(self._said.get(name) == value for name, value in fields.items()):
+            return True
+        sent = self._send("\n".join(f"{name}={value}" for name, value in fields.items()))
+        if sent:
+            self._said.update(fields)
+        return sent
 
-    def _send(self, text: str) -> None:
+    def _send(self, text: str) -> bool:
         if not self._address:
-            return
+            return False
         try:
             if self._socket is None:
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -96,6 +98,8 @@ class Notifier:
             self._socket.send(text.encode())
         except OSError:  # gone or full: the next word tries again
             self.close()
+            return False
+        return True
 
 
 def status_line(snapshot: Mapping[str, Any]) -> str:

@@ -222,7 +222,7 @@ def _write(file: PlannedFile) -> None:
         with os.fdopen(descriptor, "w", encoding=_encoding(file.path), newline="\n") as sink:
             sink.write(file.text)
         os.chmod(temporary, 0o644)
-        os.replace(temporary, file.path)
+        Path(temporary).replace(file.path)
     except OSError as error:
         if temporary:
             with contextlib.suppress(OSError):

@@ -119,7 +119,7 @@ def _given(config: Config) -> dict[str, str]:
             continue
         if "****" in value.shown:
             raise ConfigError(
-                f"{value.name} is set in this terminal's environment, and a unit that others can read must not hold it.",
+                f"{value.name} is set in this terminal, and a unit that others can read must not hold it.",
                 fix="Write it into the settings file (.env), which the service reads.",
             )
         if value.name not in ("LAUNCHER_INSTANCE", "LAUNCHER_DATA_DIR", "LAUNCHER_OPEN_BROWSER"):

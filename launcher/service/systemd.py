@@ -1,7 +1,7 @@
 """systemd units: the service, and the socket for those who want systemd to hold the port.
 
-Invariants: rendering is pure; every value is quoted as systemd.syntax(7) and systemd.service(5) ask, so that a path with
-spaces, quotes, ``%`` or ``$`` stays what it is; the sandbox keeps the GPU reachable.
+Invariants: rendering is pure; every value is quoted as systemd.syntax(7) and systemd.service(5) ask, so that a path
+with spaces, quotes, ``%`` or ``$`` stays what it is; the sandbox keeps the GPU reachable.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM
 UMask=0077
 """
-#: MemoryDenyWriteExecute is left out: compilers of GPU kernels write code and run it. ProcSubset=pid too: the CUDA driver
-#: reads /proc/driver/nvidia. PrivateDevices too: it hides the GPU, which DeviceAllow names instead.
+#: MemoryDenyWriteExecute is left out: compilers of GPU kernels write code and run it. ProcSubset=pid too: the CUDA
+#: driver reads /proc/driver/nvidia. PrivateDevices too: it hides the GPU, which DeviceAllow names instead.
 _MACHINE_SANDBOX = """\
 CapabilityBoundingSet=
 AmbientCapabilities=
@@ -158,7 +158,7 @@ def _ordering(spec: ServiceSpec) -> str:
 
 def _home_access(spec: ServiceSpec) -> str:
     """Home folders are hidden unless the service's own files lie in one."""
-    needed = [*map(Path, (spec.command[0], spec.folder, spec.data_dir)), *_python_path(spec)]
+    needed = [Path(spec.command[0]), spec.folder, spec.data_dir, *_python_path(spec)]
     homes = (Path("/home"), Path("/root"), Path("/run/user"))
     return "read-only" if any(path.is_relative_to(home) for path in needed for home in homes) else "yes"
 

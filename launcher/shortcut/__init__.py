@@ -1,4 +1,4 @@
 """Something to double-click: a desktop entry, a Windows link, a macOS application; each calls ``tts-launcher open``.
 
-Invariants: rendering is pure; a shortcut that is there and differs is ours to replace only when it says that it is ours.
+Invariants: rendering is pure; a shortcut that is there and differs is ours to replace when it says that it is.
 """

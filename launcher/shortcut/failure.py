@@ -1,7 +1,7 @@
-"""What somebody without a terminal sees when a double-click fails: a page with the reason, the way out and the last log.
+"""What somebody without a terminal sees when a double-click fails: the reason, the way out and the last log.
 
-Invariants: the page is one file that loads nothing; every text in it is escaped; in English and Chinese at once, because
-nothing is known yet about the reader.
+Invariants: the page is one file that loads nothing; every text in it is escaped; in English and Chinese at once,
+because nothing is known yet about the reader.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A desktop entry, Desktop Entry Specification 1.5 (https://specifications.freedesktop.org/desktop-entry-spec/).
+"""A desktop entry, Desktop Entry Specification (https://specifications.freedesktop.org/desktop-entry-spec/).
 
-Invariants: rendering is pure; every argument is quoted as the specification asks; `desktop-file-validate` finds nothing.
+Invariants: rendering is pure; every argument is quoted as the specification asks; `desktop-file-validate` is silent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def render_entry(spec: ShortcutSpec) -> str:
     lines = [
         "[Desktop Entry]",
         "Type=Application",
-        "Version=1.5",
+        "Version=1.1",
         *_localized("Name", {language: spec.title(language) for language in COMMENTS}),
         *_localized("Comment", COMMENTS),
         f"Exec={_command(spec, spec.arguments)}",

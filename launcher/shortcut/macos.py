@@ -16,7 +16,7 @@ _ICON = "icon.icns"
 
 
 def render_bundle(spec: ShortcutSpec) -> dict[str, bytes]:
-    """Path inside ``NAME.app`` to content; the icon is added by whoever installs it as ``Contents/Resources/icon.icns``."""
+    """Path inside ``NAME.app`` to content; the installer adds ``Contents/Resources/icon.icns``."""
     about = {
         "CFBundleName": spec.title("en"),
         "CFBundleDisplayName": spec.title("en"),
