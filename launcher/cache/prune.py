@@ -22,7 +22,7 @@ from pathlib import Path
 from launcher.cache.folders import storage_error
 from launcher.cache.leftovers import Leftover
 from launcher.cache.locking import is_free, try_lock
-from launcher.cache.repair import check_changeable
+from launcher.cache.repair import FULL, check_changeable
 from launcher.cache.usage import REMOVED, Repo, Revision, Usage
 
 Identity = tuple[int, int]
@@ -181,7 +181,13 @@ def carry_out(plan: Plan, cache: Path, setting: str) -> tuple[tuple[Removal, ...
 @contextlib.contextmanager
 def _alone(locks: Path) -> Iterator[bool]:
     """Holds a repository's fetch lock; yields whether nobody fetches, neither all of it nor one of its files."""
-    with try_lock(locks / "tts-launcher-fetch.lock") as is_first:
+    with contextlib.ExitStack() as held:
+        is_first = True
+        try:
+            is_first = held.enter_context(try_lock(locks / "tts-launcher-fetch.lock"))
+        except OSError as error:
+            if error.errno not in FULL:  # a disk that cannot take a lock has to be cleared all the same
+                raise
         yield is_first and all(
             is_free(path) for path in locks.glob("*.lock") if not path.name.startswith("tts-launcher-")
         )
@@ -190,9 +196,8 @@ def _alone(locks: Path) -> Iterator[bool]:
 def _remove(cache: Path, folder: Path, removals: Sequence[Removal]) -> None:
     commits = {removal.revision.commit for removal in removals}
     now_there = {path.name for path in (folder / "snapshots").iterdir()} if (folder / "snapshots").is_dir() else set()
-    if now_there <= commits:
-        trash = cache / ".locks" / f"{REMOVED}{folder.name}.{uuid.uuid4().hex[:8]}"
-        trash.parent.mkdir(exist_ok=True)
+    if now_there <= commits and (locks := _made(cache / ".locks")) is not None:
+        trash = locks / f"{REMOVED}{folder.name}.{uuid.uuid4().hex[:8]}"
         folder.rename(trash)
         _sync(cache)
         shutil.rmtree(trash)
@@ -204,6 +209,17 @@ def _remove(cache: Path, folder: Path, removals: Sequence[Removal]) -> None:
         removal.revision.folder.rename(trash)
     _sync(folder / "snapshots")
     finish(folder)
+
+
+def _made(folder: Path) -> Path | None:
+    """The folder, made when it is not there; ``None`` on a disk that is too full for it."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return None
+    return folder
 
 
 def finish(folder: Path) -> None:

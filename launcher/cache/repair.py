@@ -10,6 +10,7 @@ is removed before its successor has taken its name; a file that cannot be fetche
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import uuid
@@ -23,6 +24,8 @@ from launcher.cache.verify import Finding
 from launcher.errors import LauncherError
 
 STAGING = ".repair"
+#: What a disk says that has no room.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 #: Fetches files of a commit: (staging cache, repository, commit, paths) to the snapshot folder that holds them.
 Fetch = Callable[[Path, str, str, Sequence[str]], Path]
@@ -100,19 +103,23 @@ def _place_all(folder: Path, commit: str, paths: Sequence[str], fresh: Path) -> 
 def check_changeable(folder: Path, setting: str) -> None:
     """Makes sure that names below ``folder`` can be changed, before any is.
 
+    Asks the system and writes nothing: a stray file in ``refs`` or ``snapshots`` would spoil the library's scan.
+
+    Args:
+        folder: of a repository, or any other.
+        setting: that decides about the cache.
+
     Raises:
-        StorageError: naming the first folder that this user may not write to.
+        StorageError: naming the first folder that this user may not change.
     """
-    places = [folder, folder / "refs", folder / "snapshots", folder / "blobs"]
-    try:
-        for place in places:
-            if place.is_dir():
-                # access() does not know every kind of read-only; a file that is made and removed does.
-                probe = place / f".{uuid.uuid4().hex[:8]}.tmp"
-                probe.touch()
-                probe.unlink()
-    except OSError as error:
-        raise storage_error(error, setting, place) from None
+    for place in (folder, folder / "refs", folder / "snapshots", folder / "blobs"):
+        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+            reason = errno.EROFS if _is_read_only(place) else errno.EACCES
+            raise storage_error(OSError(reason, ""), setting, place)
+
+
+def _is_read_only(folder: Path) -> bool:
+    return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def _remove_ref(place: Path, setting: str) -> None:
