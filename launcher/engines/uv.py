@@ -25,7 +25,8 @@ _KEPT_LINES = 400
 #: What uv says when the network, not the request, is at fault.
 _NETWORK = re.compile(
     r"Failed to fetch|error sending request|Could not connect|client error|operation timed out|dns error|"
-    r"failed to lookup address|Connection (refused|reset)|Request failed|HTTP status (server|client) error|error decoding response body",
+    r"failed to lookup address|Connection (refused|reset)|Request failed|HTTP status (server|client) error|"
+    r"error decoding response body",
     re.IGNORECASE,
 )
 
