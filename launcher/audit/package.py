@@ -21,6 +21,8 @@ from launcher.hub.remote_files import COMMIT, RemoteFile
 from launcher.hub.selection import select
 
 Tell = Callable[[str], None]
+#: A cache's word for a kind of repository, and what stands before such a repository's name.
+_KINDS = {"models": "", "spaces": "spaces/", "datasets": "datasets/"}
 #: What every repository brings and no model loads; harmless and small.
 _PAPERS = re.compile(
     r"(.*/)?(\.gitattributes|\.gitignore|README[^/]*|LICEN[SC]E[^/]*|NOTICE[^/]*|[^/]*\.md)", re.IGNORECASE
@@ -101,8 +103,9 @@ def audit_folder(path: Path, tell: Tell) -> Report:
         raise ConfigError(f"There is no folder {path}.", fix="Name a model (see: models), a repository or a folder.")
     path = path.absolute()
     snapshots, repo_folder = path.parent, path.parent.parent
-    if snapshots.name == "snapshots" and repo_folder.name.startswith("models--") and COMMIT.fullmatch(path.name):
-        repo = repo_folder.name.removeprefix("models--").replace("--", "/", 1)
+    kind, _, name = repo_folder.name.partition("--")
+    if snapshots.name == "snapshots" and kind in _KINDS and COMMIT.fullmatch(path.name):
+        repo = _KINDS[kind] + name.replace("--", "/", 1)
         part = next((part for entry in catalog() for part in entry.parts if part.repo == repo), Part(repo))
         return _audit(path, repo, tell, folder=RepoFolder(repo_folder.parent, repo), commit=path.name, part=part)
     return _audit(path, str(path), tell)
