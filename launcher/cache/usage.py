@@ -198,7 +198,7 @@ def scan(cache: Path, setting: str = "HF_HUB_CACHE", *, must_exist: bool = False
             flaws.append(Flaw("stranger", entry.path, "does not belong into a Hugging Face cache"))
     if flaws and not repos and must_exist and not any(flaw.kind == "unreadable" for flaw in flaws):
         raise StorageError(
-            f"{cache} is no Hugging Face cache: it holds no folder such as models--org--name.",
+            f"{setting}: {cache} is no Hugging Face cache: it holds no folder such as models--org--name.",
             fix="Name the folder that HF_HUB_CACHE would name, which usually is called hub.",
         )
     return Usage(cache, tuple(repos), tuple(flaws))
