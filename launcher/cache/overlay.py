@@ -138,6 +138,13 @@ def refresh(hub: Path, repo: str = "") -> dict[Path, Lent]:
     return found
 
 
+def lend_new(hub: Path, repo: str) -> None:
+    """Lends what the bases have got of one repository; a private cache that cannot be written stays as it is."""
+    if record_path(hub).is_file():
+        with contextlib.suppress(StorageError):
+            refresh(hub, repo)
+
+
 def _lend(hub: Path, base: Path, name: str, refs: dict[str, str], lent: Lent) -> None:
     staging = content.staging_folder(hub)
     lent.repos.append(name)

@@ -77,10 +77,14 @@ class Context:
         Raises:
             ConfigError: naming every bad value.
         """
+        from launcher.cache.layout import cache_dir
+        from launcher.cache.sharing import adopt_umask
         from launcher.config import load
 
         given = {name: value for name, value in (flags or {}).items() if value is not None}
-        return load(os.environ, self.env_file, {**self.flags, **given})
+        config = load(os.environ, self.env_file, {**self.flags, **given})
+        adopt_umask(cache_dir(config))
+        return config
 
 
 def _remember_flag(setting: str) -> Any:

@@ -64,7 +64,7 @@ class PartialFile:
         """
         with self.storage_errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
             known = self._journal.read() if os.fstat(self._descriptor).st_size == self.file.size else ()
             good, damaged = [], 0
             for block in known:

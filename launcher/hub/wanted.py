@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from launcher.cache.overlay import lend_new
 from launcher.errors import ConfigError
 from launcher.hub.placement import RepoFolder
 from launcher.hub.receipts import known_tree, snapshot_tree
@@ -64,6 +65,7 @@ def look(cache: Path, wanted: Wanted) -> State | None:
     """
     check_names(wanted)
     folder = RepoFolder(cache, wanted.repo)
+    lend_new(cache, folder.root.name)  # what a base below this cache has got meanwhile
     tree = known_tree(folder, wanted.repo, wanted.revision)
     if tree is None:
         tree = snapshot_tree(folder, wanted.repo, wanted.revision)
