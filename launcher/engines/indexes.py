@@ -92,6 +92,8 @@ def _pip_settings(environ: Mapping[str, str]) -> tuple[Path | None, Mapping[str,
     """The first of pip's files that names an index or links."""
     from configparser import ConfigParser, Error
 
+    if environ.get("PIP_CONFIG_FILE") == os.devnull:  # pip's way to say that no file counts
+        return None, {}
     home = Path(environ.get("HOME") or environ.get("USERPROFILE") or "/nonexistent")
     candidates = [
         environ.get("PIP_CONFIG_FILE", ""),

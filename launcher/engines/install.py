@@ -32,7 +32,7 @@ from launcher.engines.environments import (
     remove_unused,
 )
 from launcher.engines.indexes import Index, package_indexes, package_links
-from launcher.engines.lock import without_build
+from launcher.engines.lock import exact_build, without_build
 from launcher.engines.recipes import RECIPES, Recipe, index_build
 from launcher.engines.uv import Uv, without_credentials
 from launcher.errors import ConfigError, EngineError, StorageError
@@ -265,7 +265,8 @@ class Installer:
         plan = self.plan
         # The lock names every package there is to be: nothing else may come in.
         requirements = plan.environment / "requirements.txt"
-        requirements.write_text(plan.lock if plan.uses_whole_lock else without_build(plan.lock), encoding="utf-8")
+        text = exact_build(plan.lock) if plan.uses_whole_lock else without_build(plan.lock)
+        requirements.write_text(text, encoding="utf-8")
         arguments = [*self._install(), "--no-deps", "--require-hashes", "--requirement", str(requirements)]
         self._from_any(arguments, "packages", self._left_bytes())
 

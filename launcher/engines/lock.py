@@ -47,3 +47,8 @@ def without_build(lock: str) -> str:
     """The lock without PyTorch and what follows its build."""
     kept = [text for name, texts in blocks(lock).items() if not _OF_BUILD.fullmatch(name) for text in texts]
     return "\n".join(kept) + "\n"
+
+
+def exact_build(lock: str) -> str:
+    """The lock with PyTorch pinned to the very version: ``==2.10.0`` would also take a ``2.10.0+cpu`` from a folder."""
+    return re.sub(r"(?m)^(torch|torchaudio)==", r"\1===", lock)

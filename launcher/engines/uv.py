@@ -49,11 +49,12 @@ class Answer:
         return self.code != 0 and any(_NETWORK.search(line) for line in self.lines)
 
     def reason(self) -> str:
-        """The line that says most, without signs."""
-        network = next((line for line in self.lines if _NETWORK.search(line)), "")
-        first = next((line for line in self.lines if line.startswith(("error", "  ×", "×"))), "")
-        chosen = network or first or next(iter(self.lines[-1:]), "it said nothing")
-        return re.sub(r"^[\s×├│╰▶─>-]+|^(error|hint|\s*Caused by):\s*", "", chosen).strip().rstrip(".")[:300]
+        """What went wrong and its deepest cause, as uv puts it."""
+        errors = [line for line in self.lines if re.match(r"\s*(error|×)", line)]
+        causes = [line for line in self.lines if re.match(r"\s*(cause|Caused by):", line)]
+        chosen = [*errors[:1], *causes[-1:]] or list(self.lines[-1:]) or ["it said nothing"]
+        plain = [re.sub(r"^\s*(error:|cause:|Caused by:|×)\s*", "", line).strip().rstrip(".") for line in chosen]
+        return ": ".join(plain)[:400]
 
 
 def find_uv() -> Path:
