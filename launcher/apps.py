@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 from launcher import __version__
 from launcher.cache.layout import cache_dir, child_environment, instance_paths
 from launcher.config import Config
+from launcher.engines.choice import EngineChoice, choose
+from launcher.engines.environments import EMBEDDED_ENGINE
 from launcher.errors import StartError
 from launcher.process.child import ChildSpec
 from launcher.process.facts import MARK_VARIABLE
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from launcher.hub.bringing import Missing
     from launcher.hub.catalog import Part
 
-#: The engine that needs nothing but what a plain installation brings.
-EMBEDDED_ENGINE = "kokoro"
 #: What keeps a child's libraries off the network.
 _OFFLINE_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 #: Folders that hold other packages besides ours, which a foreign interpreter must not see.
@@ -54,19 +54,11 @@ class Addresses:
     engine_token: str = ""
 
 
-@dataclass(frozen=True)
-class EngineChoice:
-    """Which engine speaks, and why."""
-
-    name: str
-    reason: str
-
-
-def choose_engine(config: Config) -> EngineChoice:
-    """The engine that ``LAUNCHER_ENGINE`` names or, for ``auto``, the best one that is installed."""
-    if config.engine != "auto":
-        return EngineChoice(config.engine, "LAUNCHER_ENGINE names it.")
-    return EngineChoice(EMBEDDED_ENGINE, "It is the voice that comes with the launcher and runs on any processor.")
+def settle(config: Config, choice: EngineChoice) -> Config:
+    """The settings with what the choice of the engine decided about memory in place of ``auto``."""
+    if choice.memory is None:
+        return config
+    return replace(config, precision=choice.memory.precision, qwen=choice.memory.qwen)
 
 
 def webui_folder() -> Path:
@@ -89,48 +81,52 @@ def project_dirs() -> tuple[str, ...]:
     return (str(webui_folder()),)
 
 
-def child_specs(config: Config, addresses: Addresses, base: Mapping[str, str]) -> dict[str, ChildSpec]:
+def child_specs(
+    config: Config, addresses: Addresses, base: Mapping[str, str], choice: EngineChoice | None = None
+) -> dict[str, ChildSpec]:
     """How to start the children: ``page``, ``engine``, and ``weights`` when the engine needs files from a hub.
 
     Args:
         config: the settings.
         addresses: where the processes meet.
         base: the environment to start from, as `os.environ`.
+        choice: the engine; ``None`` chooses.
 
     Raises:
-        StartError: when the page's files or the engine's interpreter are not there.
+        StartError: when the page's files are not there.
+        EngineError: when the engine's environment is not there.
         ConfigError: when ``LAUNCHER_MODELS`` names what is no model.
     """
     folder = webui_folder()
+    choice = choose(config) if choice is None else choice
+    choice.require()
+    config = settle(config, choice)
     environment = child_environment(config, base)
     environment[MARK_VARIABLE] = addresses.mark
     # Both packages lie side by side, in a clone as in an installation. The caller may stand anywhere, even beside a
     # webui.py of somebody else, so the children get that folder as theirs and first on their path.
     environment = _with_path(environment, folder.parent)
-    engine = choose_engine(config).name
-    needs_files = bool(_needs(config, engine))
+    needs_files = bool(_needs(config, choice.name))
     quiet = {**environment, **_offline_switches(config)}
+    # An engine that the catalog does not know may fetch for itself; what the others need is there when they start.
+    is_served = needs_files or choice.name == EMBEDDED_ENGINE or config.is_offline
     specs = {
         "page": _page(config, addresses, folder, quiet),
-        # An engine that the catalog does not know may fetch for itself; what the others need is there by then.
-        "engine": _engine(
-            config,
-            addresses,
-            folder,
-            quiet if needs_files or engine == EMBEDDED_ENGINE or config.is_offline else environment,
-        ),
+        "engine": _engine(config, addresses, folder, quiet if is_served else environment, choice),
     }
     if needs_files:
-        specs["weights"] = _weights(config, addresses, folder, environment)
+        specs["weights"] = _weights(config, addresses, folder, environment, choice)
     return specs
 
 
-def missing_weights(config: Config) -> list[Missing]:
+def missing_weights(config: Config, choice: EngineChoice) -> list[Missing]:
     """What the engine needs from a hub and what is not on this disk; asks no network."""
+    parts = _needs(settle(config, choice), choice.name)
+    if not parts:
+        return []
     from launcher.hub.bringing import hub_cache, missing
 
-    parts = _needs(config, choose_engine(config).name)
-    return missing(hub_cache(config), parts) if parts else []
+    return missing(hub_cache(config), parts)
 
 
 def check_offline(config: Config) -> None:
@@ -139,7 +135,7 @@ def check_offline(config: Config) -> None:
     Raises:
         FetchError: naming what is missing.
     """
-    lacking = missing_weights(config)
+    lacking = missing_weights(config, choose(config))
     if lacking:
         from launcher.hub.bringing import hub_cache, offline_error
 
@@ -165,10 +161,12 @@ def _with_path(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     return {**environment, "PYTHONPATH": os.pathsep.join(path)}
 
 
-def _weights(config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str]) -> ChildSpec:
+def _weights(
+    config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str], choice: EngineChoice
+) -> ChildSpec:
     settings = {
         "config": config.to_json(),
-        "engine": choose_engine(config).name,
+        "engine": choice.name,
         "control_address": addresses.control,
         "control_token": addresses.control_token,
     }
@@ -198,11 +196,12 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
     return ChildSpec("page", argv, environment, settings, cwd=str(folder.parent), takes_listener=True)
 
 
-def _engine(config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str]) -> ChildSpec:
-    name = choose_engine(config).name
+def _engine(
+    config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str], choice: EngineChoice
+) -> ChildSpec:
     settings = {
         "instance": config.instance,
-        "engine": name,
+        "engine": choice.name,
         "address": addresses.engine,
         "token": addresses.engine_token,
         "control_address": addresses.control,
@@ -212,9 +211,9 @@ def _engine(config: Config, addresses: Addresses, folder: Path, environment: Map
         "threads": config.threads,
         "options": engine_options(config),
     }
-    python = interpreter(config)
+    python = str(choice.interpreter)
     if python != sys.executable:
-        environment = {**environment, "PYTHONPATH": str(_own_folder(config, folder))}
+        environment = {**environment, "PYTHONPATH": str(own_folder(config, folder))}
     argv = (python, "-u", "-m", "webui.engine.worker")
     return ChildSpec("engine", argv, environment, settings, cwd=str(folder.parent))
 
@@ -230,23 +229,7 @@ def engine_options(config: Config) -> dict[str, str]:
     }
 
 
-def interpreter(config: Config) -> str:
-    """The Python program that runs the engine.
-
-    Raises:
-        StartError: when ``LAUNCHER_ENGINE_PYTHON`` names none.
-    """
-    if not config.engine_python:
-        return sys.executable
-    if not os.access(config.engine_python, os.X_OK) or Path(config.engine_python).is_dir():
-        raise StartError(
-            f"LAUNCHER_ENGINE_PYTHON={config.engine_python} is no program.",
-            fix="Name the python of the environment that holds the engine, such as .venv/bin/python.",
-        )
-    return config.engine_python
-
-
-def _own_folder(config: Config, webui: Path) -> Path:
+def own_folder(config: Config, webui: Path) -> Path:
     """A folder that holds our packages and nothing else, for an interpreter with packages of its own."""
     if webui.parent.name not in _SHARED_FOLDERS:
         return webui.parent

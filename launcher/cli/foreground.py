@@ -27,6 +27,7 @@ from launcher.cli.app import Context
 from launcher.cli.browser import open_page
 from launcher.cli.narration import Narration
 from launcher.config import Config
+from launcher.engines.choice import choose
 from launcher.errors import LauncherError, StartError
 from launcher.process.bind import bind_port, url_of
 from launcher.process.facts import new_mark, observe
@@ -198,8 +199,10 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
         remove_dead_sockets(paths.runtime_dir, keep=Path(addresses.control.partition(":")[2]).name)
         warnings = prepare(config)
         _empty(paths.temp_dir)
-        specs = child_specs(config, addresses, os.environ)
-        weights_missing = bool(missing_weights(config))
+        choice = choose(config)
+        ground.logs.write("supervisor", "info", f"engine {choice.name}: {choice.reason}")
+        specs = child_specs(config, addresses, os.environ, choice)
+        weights_missing = bool(missing_weights(config, choice))
     except LauncherError as error:
         call(functools.partial(supervisor.abort, error))
         return
@@ -207,7 +210,7 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
         unexpected = StartError(f"The start failed unexpectedly: {type(error).__name__}: {error}.")
         call(functools.partial(supervisor.abort, unexpected))
         return
-    for text in config.warnings:
+    for text in (*config.warnings, *choice.warnings):
         call(functools.partial(supervisor.warn, text))
     for warning in warnings:
         call(functools.partial(supervisor.warn, warning.message, warning.fix))

@@ -145,10 +145,10 @@ class Instance:
             if process.poll() is None:
                 process.kill()
             process.communicate()
-        for process in psutil.process_iter():
+        for left in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.environ().get("STAND_IN_DIR") == str(self.orders):
-                    process.kill()
+                if left.environ().get("STAND_IN_DIR") == str(self.orders):
+                    left.kill()
 
 
 class HttpAnswer:

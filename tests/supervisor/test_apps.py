@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
-from launcher.apps import Addresses, child_specs, choose_engine
+import pytest
+
+from launcher.apps import Addresses, child_specs, own_folder, webui_folder
 from launcher.cli.browser import wants_browser
 from launcher.config import Config, load
+from launcher.errors import EngineError
 from launcher.process.child import ChildSpec
 from webui.settings import PageSettings, WorkerSettings, parse_settings
 
@@ -46,12 +51,63 @@ def test_no_secret_leaves_the_settings(tmp_path: Path) -> None:
         assert [name for name in spec.environment if name.startswith("LAUNCHER_")] == ["LAUNCHER_INSTANCE_MARK"]
 
 
-def test_the_engine_is_chosen_with_a_reason(tmp_path: Path) -> None:
+def test_what_needs_no_hub_is_kept_off_it(tmp_path: Path) -> None:
+    _, specs = make(tmp_path)
+    assert set(specs) == {"page", "engine"}
+    for spec in specs.values():
+        assert [spec.environment[name] for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")] == ["1", "1"]
+        assert spec.environment["HF_HUB_DISABLE_XET"] == "1"
+    _, specs = make(tmp_path, HF_HUB_OFFLINE="0")
+    assert specs["engine"].environment["HF_HUB_OFFLINE"] == "0"
+    _, specs = make(tmp_path, HF_HUB_OFFLINE="0", LAUNCHER_OFFLINE="yes")
+    assert specs["engine"].environment["HF_HUB_OFFLINE"] == "1"
+    # Nobody knows what an engine that the catalog does not list will fetch.
+    _, specs = make(tmp_path, LAUNCHER_ENGINE="another")
+    assert "HF_HUB_OFFLINE" not in specs["engine"].environment
+
+
+def test_weights_are_brought_with_the_same_settings(tmp_path: Path) -> None:
+    config, specs = make(tmp_path, LAUNCHER_MODELS="org/tiny@v1:*.json org/other", HF_TOKEN="hf_secret_of_the_test")
+    weights = specs["weights"]
+    # Through a pipe and back: what the child gets is what the supervisor has.
+    sent = json.loads(json.dumps(weights.settings))
+    assert vars(Config.from_json(sent["config"])) == vars(config)
+    assert "hf_secret_of_the_test" not in " ".join(weights.argv)
+    # It alone may use the network.
+    assert weights.is_task and "HF_HUB_OFFLINE" not in weights.environment
+    assert specs["engine"].environment["HF_HUB_OFFLINE"] == "1"
+
+
+def test_an_engine_in_an_interpreter_of_its_own(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    settings = {"LAUNCHER_ENGINE_PYTHON": str(python), "LAUNCHER_ENGINE": "indextts2.5", "LAUNCHER_DEVICE": "cpu"}
+    _, specs = make(tmp_path, **settings, LAUNCHER_PRECISION="bf16", LAUNCHER_IDLE_UNLOAD="600", LAUNCHER_QWEN="no")
+    engine = specs["engine"]
+    assert engine.argv[0] == str(python) and specs["page"].argv[0] == sys.executable
+    options = engine.settings["options"]
+    assert (options["precision"], options["qwen"], options["idle_unload_s"]) == ("bf16", "no", "600")
+    # It finds our packages and nothing of the environment that they are installed in.
+    code = "import launcher.channel, webui.engine.worker, webui.settings; print(webui.__path__[0])"
+    found = subprocess.run(
+        [python, "-S", "-c", code], env=dict(engine.environment), capture_output=True, text=True, check=True
+    )
+    assert Path(found.stdout.strip()).resolve() == webui_folder()
+
+
+def test_installed_packages_are_shown_to_a_foreign_interpreter_alone(tmp_path: Path) -> None:
     config, _ = make(tmp_path)
-    assert choose_engine(config).name == "kokoro"
-    config, specs = make(tmp_path, LAUNCHER_ENGINE="kokoro")
-    assert "LAUNCHER_ENGINE" in choose_engine(config).reason
-    assert specs["engine"].settings["engine"] == "kokoro"
+    site = tmp_path / "site-packages"
+    (site / "webui").mkdir(parents=True)
+    (site / "another").mkdir()
+    folder = own_folder(config, site / "webui")
+    assert sorted(path.name for path in folder.iterdir()) == ["launcher", "webui"]
+    assert own_folder(config, site / "webui") == folder
+
+
+def test_an_engine_that_is_not_installed_is_named_with_the_way_to_it(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="engine install indextts2"):
+        make(tmp_path, LAUNCHER_ENGINE="indextts2")
 
 
 def test_a_browser_opens_only_for_somebody_who_sees_it() -> None:
