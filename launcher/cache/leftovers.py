@@ -20,6 +20,8 @@ from launcher.cache.usage import REMOVED, Repo, Usage, is_leftover_name
 LEAST_AGE_S = 3600.0
 #: A fetch that can be resumed is worth keeping for a while.
 RESUMABLE_S = 7 * 86_400.0
+#: By this file the library knows its own store of contents that repositories share.
+_SHARED_MARKER = ".huggingface-shared-blobs"
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,7 @@ def _of_repo(cache: Path, repo: Repo, now: float) -> Iterator[Leftover]:
     for content in repo.unused:
         blob = Path(content.path)
         if _age_s(blob, now) > LEAST_AGE_S and is_free(locks / f"{blob.name}.lock"):
-            size = 0 if blob.is_symlink() else content.size
-            yield Leftover("unused", blob, size, "a blob that no revision names")
+            yield Leftover("unused", blob, content.own_size, "a blob that no revision names")
     for name, what in (
         (".partial", "a fetch that nobody went on with"),
         (STAGING, "a repair that nobody went on with"),
@@ -104,9 +105,24 @@ def _of_cache(usage: Usage, now: float) -> Iterator[Leftover]:
             locks = list(path.rglob("*.lock"))
             if _youngest_age_s(path, now) > LEAST_AGE_S and all(is_free(lock) for lock in locks):
                 yield Leftover("lock", path, tree_size(path), "locks of a repository that is not here")
+    yield from _shared_contents(usage, now)
     for path in _children(usage.cache):
         if is_leftover_name(path.name) and path.is_file() and _age_s(path, now) > LEAST_AGE_S:
             yield Leftover("temporary", path, tree_size(path), "a temporary file")
+
+
+def _shared_contents(usage: Usage, now: float) -> Iterator[Leftover]:
+    """Contents of the library's shared store that no repository links to any more."""
+    store = usage.cache / "blobs"
+    if not (store / _SHARED_MARKER).is_file():
+        return
+    linked = {one.identity for repo in usage.repos for one in (*repo.contents.values(), *repo.unused)}
+    for folder in _children(store):
+        for path in _children(folder) if folder.is_dir() else ():
+            if "." not in path.name and path.is_file() and _age_s(path, now) > LEAST_AGE_S:
+                found = path.stat()
+                if (found.st_dev, found.st_ino) not in linked:
+                    yield Leftover("unused", path, found.st_size, "a shared content that no repository names")
 
 
 def tree_size(path: Path) -> int:

@@ -106,12 +106,12 @@ def plan(
     def take(repo: Repo, revision: Revision, reason: str) -> int:
         why = needed(repo, revision)
         if why:
-            kept[f"{repo.name}@{revision.commit[:12]}"] = why
+            kept[f"{repo.full_name}@{revision.commit[:12]}"] = why
             return 0
         size = 0
         for identity, content in revision.contents.items():
             owners[identity] -= 1
-            size += 0 if owners[identity] else content.size
+            size += 0 if owners[identity] else content.own_size
         removals.append(Removal(repo, revision, reason, size))
         return size
 
@@ -170,7 +170,7 @@ def carry_out(plan: Plan, cache: Path, setting: str) -> tuple[tuple[Removal, ...
                     _remove(cache, folder, removals)
                     done += removals
                 else:
-                    busy[removals[0].repo.name] = "is being fetched by another program"
+                    busy[removals[0].repo.full_name] = "is being fetched by another program"
         for leftover in plan.leftovers:
             _remove_leftover(leftover)
     except OSError as error:

@@ -24,6 +24,7 @@ from launcher.cache.verify import Finding
 from launcher.errors import LauncherError
 
 STAGING = ".repair"
+_FETCHED_KINDS = ("model", "dataset", "space")
 #: What a disk says that has no room.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -58,7 +59,7 @@ def repair(repos: Sequence[Repo], findings: Sequence[Finding], fetch: Fetch, set
     Raises:
         StorageError: when the cache cannot be written to; nothing has changed then.
     """
-    folders = {(repo.kind, repo.name): repo.folder for repo in repos}
+    folders = {(repo.kind, repo.full_name): repo.folder for repo in repos}
     for key in {(one.repo_kind, one.repo) for one in findings}:
         check_changeable(folders[key], setting)
     files: list[str] = []
@@ -69,12 +70,12 @@ def repair(repos: Sequence[Repo], findings: Sequence[Finding], fetch: Fetch, set
         if one.kind == "ref":
             _remove_ref(Path(one.place), setting)
             refs.append(f"{one.repo}: {Path(one.place).name}")
-        elif one.repo_kind != "model":
+        elif one.repo_kind not in _FETCHED_KINDS:
             failed[f"{one.repo}/{one.path}"] = f"a {one.repo_kind} is not fetched by this program"
         else:
             groups.setdefault((one.repo_kind, one.repo, one.commit), []).append(one)
     for repo in repos:  # what an earlier repair has left that was killed when all was done
-        if not any(key[:2] == (repo.kind, repo.name) for key in groups):
+        if not any(key[:2] == (repo.kind, repo.full_name) for key in groups):
             shutil.rmtree(repo.folder / STAGING, ignore_errors=True)
     for (kind, name, commit), group in groups.items():
         paths = sorted({one.path for one in group})

@@ -39,6 +39,8 @@ class Content:
         size: in bytes.
         identity: the same for all names of the same bytes on the disk.
         used_at, written_at: seconds since the epoch.
+        is_lent: whether the blob is a link to bytes that lie elsewhere (a base below this cache, the library's shared
+            contents), so that removing it frees nothing.
     """
 
     path: str
@@ -47,6 +49,12 @@ class Content:
     identity: tuple[int, int]
     used_at: float
     written_at: float
+    is_lent: bool = False
+
+    @property
+    def own_size(self) -> int:
+        """Bytes that are gone from the disk with it."""
+        return 0 if self.is_lent else self.size
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,11 @@ class Repo:
     flaws: tuple[Flaw, ...] = ()
 
     @property
+    def full_name(self) -> str:
+        """``org/name``, with ``datasets/`` or the like before it for what is no model."""
+        return self.name if self.kind == "model" else f"{self.kind}s/{self.name}"
+
+    @property
     def contents(self) -> dict[tuple[int, int], Content]:
         """All that its revisions consist of, each once."""
         return {identity: one for revision in self.revisions for identity, one in revision.contents.items()}
@@ -146,7 +159,7 @@ class Repo:
 
 @dataclass(frozen=True)
 class Usage:
-    """A whole cache; ``size`` counts every content once, also one that repositories share."""
+    """A whole cache."""
 
     cache: Path
     repos: tuple[Repo, ...]
@@ -154,9 +167,9 @@ class Usage:
 
     @property
     def size(self) -> int:
-        """Bytes of all revisions and of blobs that nothing names."""
-        sizes = {identity: one.size for repo in self.repos for identity, one in repo.contents.items()}
-        sizes.update({one.identity: one.size for repo in self.repos for one in repo.unused})
+        """Bytes of all revisions and of blobs that nothing names, each once; what is lent lies elsewhere."""
+        sizes = {identity: one.own_size for repo in self.repos for identity, one in repo.contents.items()}
+        sizes.update({one.identity: one.own_size for repo in self.repos for one in repo.unused})
         return sum(sizes.values())
 
 
@@ -283,7 +296,7 @@ def _entries(folder: str, below: str, contents: dict[str, Content | None], flaws
             target = os.readlink(one.path)  # noqa: PTH115
             blob = target if target.startswith("/") else os.path.normpath(f"{folder}/{target}")
             if blob not in contents:
-                contents[blob] = _content(blob, blob.rpartition("/")[2])
+                contents[blob] = _content(blob, blob.rpartition("/")[2], may_be_lent=True)
             yield Entry(path, one.path, contents[blob], target)
         elif one.is_dir(follow_symlinks=False):
             yield from _entries(one.path, f"{path}/", contents, flaws)
@@ -291,14 +304,15 @@ def _entries(folder: str, below: str, contents: dict[str, Content | None], flaws
             yield Entry(path, one.path, _content(one.path, ""))
 
 
-def _content(path: str, name: str) -> Content | None:
+def _content(path: str, name: str, *, may_be_lent: bool = False) -> Content | None:
     try:
         found = os.stat(path)  # noqa: PTH116
     except OSError:
         return None
     if not stat.S_ISREG(found.st_mode):
         return None
-    return Content(path, name, found.st_size, (found.st_dev, found.st_ino), found.st_atime, found.st_mtime)
+    is_lent = may_be_lent and os.path.islink(path)  # noqa: PTH114
+    return Content(path, name, found.st_size, (found.st_dev, found.st_ino), found.st_atime, found.st_mtime, is_lent)
 
 
 def _unused_blobs(folder: Path, named: set[tuple[int, int]], paths: set[str]) -> Iterator[Content]:
@@ -308,6 +322,6 @@ def _unused_blobs(folder: Path, named: set[tuple[int, int]], paths: set[str]) ->
     except OSError:
         return
     for one in listed:
-        content = _content(one.path, one.name)
+        content = _content(one.path, one.name, may_be_lent=True)
         if content is not None and content.identity not in named:
             yield content

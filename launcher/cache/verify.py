@@ -56,7 +56,9 @@ class Finding:
     Attributes:
         kind: ``content``, ``size``, ``empty``, ``shape``, ``link`` (wrong or nowhere), ``missing``, ``unreadable`` or
             ``ref``.
-        repo_kind, repo, commit, path: of the file; ``commit`` and ``path`` are empty for a ref.
+        repo_kind: of the repository.
+        repo: ``org/name``, with the kind before it when it is no model.
+        commit, path: of the file; empty for a ref.
         place: on the disk.
         reason: a clause that continues the path.
         size: bytes that fetching it again would take, as far as known.
@@ -152,7 +154,7 @@ class Verifier:
         """Checks the revisions, and the layout of ``repos``."""
         started = time.monotonic()
         findings = [
-            Finding("ref", repo.kind, repo.name, "", "", flaw.path, flaw.reason)
+            Finding("ref", repo.kind, repo.full_name, "", "", flaw.path, flaw.reason)
             for repo in repos
             for flaw in repo.flaws
             if flaw.kind == "ref"
@@ -302,7 +304,7 @@ def _algorithm(digest: str) -> str:
 def _finding(kind: str, name: tuple[Repo, Revision, Entry, Expected | None], reason: str) -> Finding:
     repo, revision, entry, expected = name
     size = expected.size if expected and expected.size is not None else entry.content.size if entry.content else 0
-    return Finding(kind, repo.kind, repo.name, revision.commit, entry.path, entry.place, reason, size)
+    return Finding(kind, repo.kind, repo.full_name, revision.commit, entry.path, entry.place, reason, size)
 
 
 def _structure(repo: Repo, revision: Revision, entry: Entry, expected: Expected | None) -> Finding | None:
@@ -330,7 +332,7 @@ def _missing(repo: Repo, revision: Revision, known: Mapping[str, Expected], ther
         Finding(
             "missing",
             repo.kind,
-            repo.name,
+            repo.full_name,
             revision.commit,
             path,
             str(revision.folder / path),

@@ -121,7 +121,7 @@ def _check(
     trees = _online_trees(context, config, revisions, silent) if online else {}
 
     def knowledge(repo: Repo, revision: Revision) -> Mapping[str, Expected]:
-        return {**_known(repo, revision), **trees.get((repo.name, revision.commit), {})}
+        return {**_known(repo, revision), **trees.get((repo.full_name, revision.commit), {})}
 
     verifier = Verifier(knowledge, contents=contents, progress=context.output.progress)
     # A name in two lists is checked once.
@@ -135,11 +135,9 @@ def _known(repo: Repo, revision: Revision) -> dict[str, Expected]:
     from launcher.hub.placement import RepoFolder
     from launcher.hub.receipts import known_tree, read_receipt
 
-    if repo.kind != "model":  # blobs are named by their digests, which says enough
-        return {}
-    folder = RepoFolder(repo.folder.parent, repo.name)
+    folder = RepoFolder(repo.folder.parent, repo.full_name)
     receipt = read_receipt(folder, revision.commit)
-    tree = known_tree(folder, repo.name, revision.commit)
+    tree = known_tree(folder, repo.full_name, revision.commit)
     by = "the library's record" if receipt is None else "its receipt"
     found = _expected_files(tree.files if tree else (), by)
     for path, one in (receipt.files if receipt else {}).items():
@@ -164,19 +162,16 @@ def _online_trees(
     endpoints, ranking = parse_endpoints(config), Ranking.load(config)
     trees: dict[tuple[str, str], dict[str, Expected]] = {}
     for repo, revision in revisions:
-        where = f"{repo.name}@{revision.commit[:12]}"
-        if repo.kind != "model":
-            silent[where] = f"It is a {repo.kind}, which mirrors of models do not list."
-            continue
-        order = ranking.order(endpoints, repo.name, revision.commit)
+        where = f"{repo.full_name}@{revision.commit[:12]}"
+        order = ranking.order(endpoints, repo.full_name, revision.commit)
         fetcher = Fetcher(repo.folder.parent, order, config.standard, reporting=Reporting(context.output.progress))
         try:
-            state, _ = fetcher.plan(Wanted(repo.name, revision.commit), update=True)
+            state, _ = fetcher.plan(Wanted(repo.full_name, revision.commit), update=True)
         except LauncherError as error:
             silent[where] = error.message
             continue
         required = {path for path, one in _known(repo, revision).items() if one.is_required}
-        trees[repo.name, revision.commit] = {
+        trees[repo.full_name, revision.commit] = {
             path: replace(one, is_required=path in required)
             for path, one in _expected_files(state.tree.files, "the Hub").items()
         }

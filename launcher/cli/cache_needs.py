@@ -104,7 +104,7 @@ def select_named(usage: Usage, names: tuple[str, ...]) -> list[Named]:
     """
     from launcher.hub.catalog import lookup
 
-    by_name = {repo.name.lower(): repo for repo in usage.repos}
+    by_name = {repo.full_name.lower(): repo for repo in usage.repos}
     found: list[Named] = []
     for name in names:
         plain, _, revision = name.partition("@")
@@ -131,7 +131,7 @@ def _commit(repo: Repo, revision: str) -> str:
     if len(fitting) == 1:
         return fitting[0]
     raise ConfigError(
-        f"{repo.name} has no revision {revision} here.", fix="See what is there with: cache ls --revisions"
+        f"{repo.full_name} has no revision {revision} here.", fix="See what is there with: cache ls --revisions"
     )
 
 
@@ -169,7 +169,7 @@ def _may_be_complete(cache: Path, part: Part) -> bool:
 def _revisions_of(usage: Usage, part: Part) -> Iterator[tuple[str, str]]:
     """The commit that the part means today; all of them when that is not known."""
     for repo in usage.repos:
-        if repo.kind == "model" and repo.name == part.repo:
+        if repo.full_name == part.repo:
             commit = repo.refs.get(part.revision, part.revision)
             commits = [one.commit for one in repo.revisions]
-            yield from ((repo.name, one) for one in ([commit] if commit in commits else commits))
+            yield from ((repo.full_name, one) for one in ([commit] if commit in commits else commits))

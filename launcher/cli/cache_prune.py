@@ -114,9 +114,7 @@ def _reason_to_stay(
     repo: Repo, revision: Revision, named: Sequence[Named], needed: dict[tuple[str, str], dict[str, str]]
 ) -> str:
     """Why it stays; who names a repository wants it gone, who names a model only what no other model needs."""
-    if repo.kind != "model":
-        return ""
-    reasons = needed.get((repo.name, revision.commit), {})
+    reasons = needed.get((repo.full_name, revision.commit), {})
     ours = [one for one in named if one.repo.folder == repo.folder]
     if any(not one.entry for one in ours):
         return ""
@@ -137,7 +135,7 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
     return {
         "revisions": [
             {
-                "repo": one.repo.name,
+                "repo": one.repo.full_name,
                 "kind": one.repo.kind,
                 "commit": one.revision.commit,
                 "refs": list(one.revision.refs),
@@ -159,7 +157,7 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
 
 def _plan_text(plan: Plan, cache: Path, rules: Rules) -> str:
     lines = [
-        f"{size_text(one.size):>10}  {one.repo.name}@{one.revision.commit[:12]}{_refs_text(one)} {one.reason}"
+        f"{size_text(one.size):>10}  {one.repo.full_name}@{one.revision.commit[:12]}{_refs_text(one)} {one.reason}"
         for one in plan.removals
     ]
     lines += [f"{size_text(one.size):>10}  {one.path}: {one.reason}" for one in plan.leftovers]
@@ -180,7 +178,7 @@ def _refs_text(one: Removal) -> str:
 
 
 def _done_text(plan: Plan, done: Sequence[Removal]) -> str:
-    lines = [f"removed {one.repo.name}@{one.revision.commit[:12]}: {size_text(one.size)}" for one in done]
+    lines = [f"removed {one.repo.full_name}@{one.revision.commit[:12]}: {size_text(one.size)}" for one in done]
     lines += [f"removed {one.path}: {size_text(one.size)}" for one in plan.leftovers]
     freed = sum(one.size for one in done) + sum(one.size for one in plan.leftovers)
     return "\n".join([*lines, f"{size_text(freed)} free again."])

@@ -41,7 +41,7 @@ def list_command(context: Context, *, revisions: bool, cache: Path | None) -> No
     usage = load_usage(config, cache)
     users, needed = catalog_users(), needed_revisions(config, usage)
     storage = storage_of(usage.cache)
-    repos = [_repo_json(repo, users.get(repo.name, ()), needed) for repo in usage.repos]
+    repos = [_repo_json(repo, users.get(repo.full_name, ()), needed) for repo in usage.repos]
     data = {
         "cache": str(usage.cache),
         "size_bytes": usage.size,
@@ -65,6 +65,7 @@ def _repo_json(repo: Repo, users: tuple[str, ...], needed: dict[tuple[str, str],
         "name": repo.name,
         "path": str(repo.folder),
         "size_bytes": repo.size,
+        "lent_bytes": sum(one.size for one in repo.contents.values() if one.is_lent),
         "last_use": _time_text(repo.used_at),
         "used_at": repo.used_at,
         "catalog": list(users),
@@ -88,7 +89,7 @@ def _revision_json(
         "own_bytes": own,
         "last_use": _time_text(used_at),
         "used_at": used_at,
-        "needed": needed.get((repo.name, revision.commit), ""),
+        "needed": needed.get((repo.full_name, revision.commit), ""),
     }
 
 
@@ -107,6 +108,7 @@ def _list_text(usage: Usage, storage: Storage, repos: list[dict[str, Any]], with
     for repo in sorted(repos, key=lambda one: (-int(one["size_bytes"]), str(one["name"]))):
         refs = sorted({ref for revision in repo["revisions"] for ref in revision["refs"]})
         what = "" if repo["kind"] == "model" else f"{repo['kind']}; "
+        what += f"{size_text(repo['lent_bytes'])} lent by a base; " if repo["lent_bytes"] else ""
         used = age_text(now - repo["used_at"]) if repo["used_at"] else "never"
         needed = any(revision["needed"] for revision in repo["revisions"])
         models = f"{', '.join(repo['catalog'])}{' (needed)' * needed}"

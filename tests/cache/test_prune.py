@@ -173,6 +173,24 @@ def test_leftovers_young_ones_stay(tmp_path: Path, cache: Path) -> None:
     assert "partial" in {one.kind for one in find_leftovers(usage, now + 8 * 86_400)}
 
 
+def test_shared_contents_that_nobody_links_to(cache: Path) -> None:
+    from launcher.cache.leftovers import find_leftovers
+
+    store = cache / "blobs"
+    for name, size in (("a" * 64, 5000), ("b" * 64, 6000)):
+        (store / name[:2]).mkdir(parents=True, exist_ok=True)
+        (store / name[:2] / name).write_bytes(noise(size, size))
+    (store / ".huggingface-shared-blobs").write_text("1\n")
+    folder = cache / "models--org--linked"
+    (folder / "blobs").mkdir(parents=True)
+    (folder / "blobs" / "x").symlink_to(f"../../blobs/aa/{'a' * 64}")
+    (folder / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    (folder / "snapshots" / ("0" * 40) / "x").symlink_to("../../blobs/x")
+    assert library_complaints(cache) == []
+    (found,) = find_leftovers(scan(cache), time.time() + 4000)
+    assert (found.path.name, found.size) == ("b" * 64, 6000)
+
+
 def test_leftovers_go_and_busy_ones_stay(tmp_path: Path, cache: Path) -> None:
     from filelock import FileLock
 

@@ -36,6 +36,18 @@ def test_shared_contents_count_once(cache: Path) -> None:
     assert usage.repos[0].kind == "dataset" and usage.repos[0].refs.keys() == {"refs/pr/1"}
 
 
+def test_what_is_lent_takes_no_room_here(cache: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    for blob in (cache / "models--org--model" / "blobs").iterdir():
+        blob.rename(base / blob.name)
+        blob.symlink_to(base / blob.name)
+    usage = scan(cache)
+    model = next(repo for repo in usage.repos if repo.kind == "model")
+    assert (model.size, usage.size) == (10_000, 1500)
+    assert all(content.is_lent for content in model.contents.values())
+
+
 def test_reading_a_file_is_its_last_use(cache: Path) -> None:
     for repo in scan(cache).repos:
         if repo.kind == "model":
