@@ -1,0 +1,261 @@
+"""``cache verify`` against ``sha256sum`` and ``hf cache verify``, and ``cache ls`` against ``hf cache ls``, in one run.
+
+    python scripts/bench_cache.py --size-gb 5 --revisions 1000 --markdown
+
+Verify: files of the sizes that a real model has, made up once, checked with a warm page cache and, where this process
+may empty it, with a cold one. The floor is bytes over the slower of the disk (``dd``, cold) and sha256 on all cores
+(``openssl speed`` in threads of this process). The library needs its Hub for the list of files: a test hub on loopback.
+Invariants: every side runs as a command of its own; a side that finds fault with the sound cache ends the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.cache.hub_cache import add_revision  # noqa: E402 - found beside this folder
+from tests.servers.hub import HubServer, Repo  # noqa: E402
+
+REPO = "org/model"
+#: Shares of the whole: the files of a model such as IndexTTS-2.5 with what it loads.
+SHARES = (0.38, 0.27, 0.14, 0.08, 0.07, 0.05, 0.01)
+_BLOCK_BYTES = 1 << 22
+_FLOOR_S = 2.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure; ``limit`` is what it has to be at most, ``None`` for none."""
+
+    what: str
+    value: float
+    unit: str
+    limit: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """ok, MISSED, or nothing without a limit."""
+        return "" if self.limit is None else "ok" if self.value <= self.limit else "MISSED"
+
+
+def make_files(folder: Path, size: int) -> dict[str, Path]:
+    """Files of noise with the sizes of `SHARES`; returns them by name."""
+    noise = random.Random(1).randbytes(_BLOCK_BYTES)
+    found = {}
+    for number, share in enumerate(SHARES):
+        path = folder / f"part-{number}.bin"
+        left = int(size * share)
+        with path.open("wb") as file:
+            turn = 0
+            while left > 0:
+                turn += 1
+                place = (turn * 4099 + number * 97) % _BLOCK_BYTES
+                file.write((noise[place:] + noise[:place])[:left])
+                left -= _BLOCK_BYTES
+        found[path.name] = path
+    os.sync()
+    return found
+
+
+def make_cache(cache: Path, files: dict[str, Path], repo: Repo) -> None:
+    """The cache as the library would have left it, without copying anything."""
+    folder = cache / "models--org--model"
+    (folder / "blobs").mkdir(parents=True)
+    snapshot = folder / "snapshots" / repo.commit
+    snapshot.mkdir(parents=True)
+    for name, path in files.items():
+        path.rename(folder / "blobs" / repo.sha256(name))
+        (snapshot / name).symlink_to(f"../../blobs/{repo.sha256(name)}")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(repo.commit)
+
+
+def drop_page_cache() -> bool:
+    """Empties the system's page cache; returns whether that was allowed."""
+    try:
+        os.sync()
+        Path("/proc/sys/vm/drop_caches").write_text("3")
+    except OSError:
+        return False
+    return True
+
+
+def seconds(
+    command: Sequence[str], names: dict[str, str], check: Callable[[int], bool] = lambda code: not code
+) -> float:
+    """How long a command takes."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        command, env={**os.environ, **names}, capture_output=True, text=True, check=False, cwd=names["BENCH_CWD"]
+    )
+    taken = time.perf_counter() - started
+    if not check(done.returncode):
+        raise SystemExit(
+            f"{' '.join(command[:6])} ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}"
+        )
+    return taken
+
+
+def sha256_rate() -> float:
+    """Bytes per second of sha256 on all cores, from memory."""
+    block, counts = bytes(1 << 20), []
+    stop = time.perf_counter() + _FLOOR_S
+
+    def work() -> None:
+        found, count = hashlib.sha256(), 0
+        while time.perf_counter() < stop:
+            found.update(block)
+            count += len(block)
+        counts.append(count)
+
+    threads = [threading.Thread(target=work) for _ in range(len(os.sched_getaffinity(0)))]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / (time.perf_counter() - started)
+
+
+def disk_rate(blobs: Path, size: int) -> float:
+    """Bytes per second of reading the files, cold when that is possible."""
+    paths = sorted(blobs.iterdir())
+    started = time.perf_counter()
+    for path in paths:
+        subprocess.run(["dd", f"if={path}", "of=/dev/null", "bs=4M"], capture_output=True, check=True)
+    return size / (time.perf_counter() - started)
+
+
+def bench_verify(work: Path, size: int, runs: int) -> list[Row]:
+    """Verify on ``size`` bytes, all sides taking turns; medians."""
+    files = make_files(work, size)
+    repo = Repo(dict(files))
+    size = repo.size
+    data, cache = work / "data", work / "hub"
+    data.mkdir()
+    make_cache(cache, files, repo)
+    python, hf = sys.executable, str(Path(sys.executable).with_name("hf"))
+    blobs = cache / "models--org--model" / "blobs"
+    rows: list[Row] = []
+    with HubServer({REPO: repo}) as hub:
+        names = {
+            "PYTHONPATH": str(ROOT),
+            "LAUNCHER_MIRRORS": hub.url,
+            "HF_ENDPOINT": hub.url,
+            "HF_HUB_CACHE": str(cache),
+            "BENCH_CWD": str(data),
+        }
+        sides = {
+            "cache verify": [python, "-m", "launcher", "--data-dir", str(data), "cache", "verify"],
+            "sha256sum": ["sha256sum", *map(str, sorted(blobs.iterdir()))],
+            "hf cache verify": [hf, "cache", "verify", REPO, "--cache-dir", str(cache)],
+        }
+        for state in ("cold", "warm"):
+            if state == "cold" and not drop_page_cache():
+                continue
+            taken: dict[str, list[float]] = {name: [] for name in sides}
+            disk = []
+            for _ in range(runs):
+                for name, command in sides.items():
+                    if state == "cold":
+                        drop_page_cache()
+                    taken[name].append(seconds(command, names))
+                if state == "cold":
+                    drop_page_cache()
+                disk.append(disk_rate(blobs, size))
+            medians = {name: statistics.median(times) for name, times in taken.items()}
+            processor, storage = sha256_rate(), statistics.median(disk)
+            floor = size / min(processor, storage)
+            rows += [Row(f"{name}, {state}", value, "s") for name, value in medians.items()]
+            rows += [
+                Row(f"disk, {state}", storage / 1e6, "MB/s"),
+                Row(f"sha256 on all cores, {state}", processor / 1e6, "MB/s"),
+                Row(f"floor, {state}", floor, "s"),
+                Row(
+                    f"against hf cache verify, {state}",
+                    medians["cache verify"] / medians["hf cache verify"],
+                    "x",
+                    1 / 1.5,
+                ),
+                Row(f"against the floor, {state}", medians["cache verify"] / floor, "x", 1.2),
+            ]
+    return rows
+
+
+def bench_ls(work: Path, revisions: int, runs: int) -> list[Row]:
+    """Listing a cache of many revisions, ten files each, of which nine are shared."""
+    cache, data = work / "many", work / "data-ls"
+    data.mkdir()
+    shared = {f"file-{number}.bin": random.Random(number).randbytes(2000) for number in range(9)}
+    for number in range(revisions):
+        repo = f"org/model-{number // 10}"
+        own = {"config.json": b'{"revision": %d}' % number}
+        add_revision(cache, repo, {**shared, **own}, ref="main" if number % 10 == 9 else f"v{number % 10}")
+    names = {"PYTHONPATH": str(ROOT), "HF_HUB_CACHE": str(cache), "BENCH_CWD": str(data)}
+    sides = {
+        "cache ls": [sys.executable, "-m", "launcher", "--data-dir", str(data), "cache", "ls", "--revisions"],
+        "hf cache ls": [
+            str(Path(sys.executable).with_name("hf")),
+            "cache",
+            "ls",
+            "--revisions",
+            "--cache-dir",
+            str(cache),
+        ],
+    }
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(max(runs, 5)):
+        for name, command in sides.items():
+            taken[name].append(seconds(command, names))
+    medians = {name: statistics.median(times) for name, times in taken.items()}
+    rows = [Row(f"{name}, {revisions} revisions", value, "s") for name, value in medians.items()]
+    return [*rows, Row("cache ls against hf cache ls", medians["cache ls"] / medians["hf cache ls"], "x", 1.0)]
+
+
+def main() -> int:
+    """Runs both and prints the figures; 1 when a limit was missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size-gb", type=float, default=5.0)
+    parser.add_argument("--revisions", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="where the files are made; default: the system's temporary folder")
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    work = Path(tempfile.mkdtemp(dir=given.folder, prefix="bench-cache-"))
+    try:
+        rows = bench_ls(work, given.revisions, given.runs)
+        rows += bench_verify(work, int(given.size_gb * 1e9), given.runs)
+    finally:
+        shutil.rmtree(work)
+    if given.json:
+        print(json.dumps([{**vars(row), "verdict": row.verdict} for row in rows]))
+    elif given.markdown:
+        print("| what | measured | limit | |\n| --- | ---: | ---: | --- |")
+        for row in rows:
+            limit = f"{row.limit:.2f} {row.unit}" if row.limit is not None else ""
+            print(f"| {row.what} | {row.value:,.2f} {row.unit} | {limit} | {row.verdict} |")
+    else:
+        for row in rows:
+            print(f"{row.what:<45} {row.value:>10,.2f} {row.unit:<5} {row.verdict}")
+    return int(any(row.verdict == "MISSED" for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
