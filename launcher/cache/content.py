@@ -194,6 +194,21 @@ def staging_folder(root: Path) -> Path:
     return root / ".locks" / "tts-launcher"
 
 
+def make_repo(hub: Path, name: str) -> None:
+    """Makes a repository's folder in a Hub cache together with its ``snapshots``: tools take one without for damage."""
+    if (hub / name).exists():
+        (hub / name / "snapshots").mkdir(exist_ok=True)
+        return
+    fresh = staging_folder(hub) / f"{uuid.uuid4().hex}.tmp"
+    (fresh / "snapshots").mkdir(parents=True)
+    try:
+        fresh.rename(hub / name)
+    except OSError:
+        if not (hub / name / "snapshots").is_dir():  # else somebody was quicker
+            raise
+        remove_tree(fresh)
+
+
 def clear_staging(root: Path) -> None:
     """Removes what an interrupted command left there."""
     remove_tree(staging_folder(root))

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from launcher.cache.folders import check_writable, make_folder
 from launcher.errors import StorageError
 
 
@@ -69,11 +70,12 @@ def alone(folder: Path) -> Iterator[None]:
     """Holds the lock of ``folder``, of which only one command at a time may move weights.
 
     Raises:
-        StorageError: when another one does.
+        StorageError: when another one does, or the folder cannot be used.
     """
     from filelock import FileLock, Timeout
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "LAUNCHER_DATA_DIR")
+    check_writable(folder, "LAUNCHER_DATA_DIR")
     lock = FileLock(folder / "lock")
     try:
         lock.acquire(timeout=0)

@@ -186,8 +186,7 @@ class _Mover:
 
     def _bring(self, item: Item, source: Path, target: Path) -> str:
         if item.path.startswith(REPO_PREFIXES):
-            # Tools take a repository's folder without this one for a damaged one.
-            (self._old.target / item.path.split("/")[0] / "snapshots").mkdir(parents=True, exist_ok=True)
+            content.make_repo(self._old.target, item.path.split("/")[0])
         if item.link:
             goal = Path(os.path.normpath(target.parent / item.link))  # its folder need not be there yet
             if self._old.kind == "hub" and not goal.exists():

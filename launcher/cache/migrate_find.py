@@ -62,7 +62,7 @@ def find(given: Path, targets: Mapping[str, Path]) -> list[OldCache]:
         target = Path(os.path.realpath(one.target))
         if one.kind != "checkpoints" and (target.is_relative_to(one.root) or one.root.is_relative_to(target)):
             raise ConfigError(
-                f"{one.root} and {one.target} lie in each other.",
+                f"{one.root} and {one.target} lie one in the other.",
                 fix="Set LAUNCHER_DATA_DIR to a folder outside of it.",
             )
     return old
@@ -144,6 +144,10 @@ def is_modelscope(folder: Path) -> bool:
     return (folder / "hub" / "models").is_dir() or (folder.name == "modelscope" and (folder / "hub").is_dir())
 
 
+def _is_cache(folder: Path) -> bool:
+    return is_hub(folder) or is_hub(folder / "hub") or is_torch(folder) or is_modelscope(folder)
+
+
 def _names(folder: Path) -> Sequence[str]:
     try:
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
@@ -152,14 +156,14 @@ def _names(folder: Path) -> Sequence[str]:
 
 
 def loose_files(root: Path) -> list[Path]:
-    """Files that somebody downloaded into a plain folder: at most `_MAX_DEPTH` deep, Hub caches left out, no links."""
+    """Files that somebody downloaded into a plain folder: at most `_MAX_DEPTH` deep, caches left out, no links."""
     found: list[Path] = []
     for folder, names, files in os.walk(root):
         depth = len(Path(folder).relative_to(root).parts)
         names[:] = sorted(
             name
             for name in names
-            if depth < _MAX_DEPTH and not name.startswith((".", *REPO_PREFIXES)) and not is_hub(Path(folder) / name)
+            if depth < _MAX_DEPTH and not name.startswith((".", *REPO_PREFIXES)) and not _is_cache(Path(folder) / name)
         )
         found += [path for name in sorted(files) if not (path := Path(folder) / name).is_symlink()]
         if len(found) > _MAX_FILES:

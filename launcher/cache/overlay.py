@@ -148,7 +148,7 @@ def lend_new(hub: Path, repo: str) -> None:
 def _lend(hub: Path, base: Path, name: str, refs: dict[str, str], lent: Lent) -> None:
     staging = content.staging_folder(hub)
     lent.repos.append(name)
-    (hub / name / "snapshots").mkdir(parents=True, exist_ok=True)
+    content.make_repo(hub, name)
     for item in repo_items(base, base / name, []):
         source, target = base / item.path, hub / item.path
         if item.link:

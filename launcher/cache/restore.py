@@ -103,8 +103,7 @@ class _Restorer:
         total = sum(entry.size for entry in missing)
         for entry in entries:
             if self._is_hub:
-                # Tools take a repository's folder without this one for a damaged one.
-                (self._root / entry.path.split("/")[0] / "snapshots").mkdir(parents=True, exist_ok=True)
+                content.make_repo(self._root, entry.path.split("/")[0])
             if entry.link:
                 self._link(entry)
             elif entry.path not in wanted:

@@ -102,8 +102,9 @@ def _finish_unfinished(context: Context, config: Config) -> list[tuple[dict[str,
     done = []
     for journal in unfinished(journal_dir(config)):
         start, swap = start_of(journal), journal.last("swap")
-        if swap is None or not os.path.isdir(swap["aside"]):  # noqa: PTH112 - a text from a file
-            continue
+        root = Path(start["root"])
+        if swap is None or not (Path(swap["aside"]).is_dir() or root.is_symlink()):
+            continue  # cut off before the old folder stepped aside: migrate does it all again
         left = finish(journal)
         context.output.note(f"An interrupted migration of {start['root']} is complete now.")
         size = size_of(left) if left is not None else 0

@@ -1,0 +1,118 @@
+"""Runs commands in children that die at a chosen moment: before a change of the disk, or at a byte of a file.
+
+A driver process imports the launcher once and forks a child for each command. Invariants: the driver has no threads;
+a child dies by SIGKILL (or by the kernel's SIGXFSZ at a byte), so that nothing of it can clean up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+ROOT = Path(__file__).parents[2]
+#: What changes the disk, as `sys.audit` names it.
+CHANGES = frozenset(
+    {"os.rename", "os.link", "os.symlink", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.utime", "shutil.rmtree"}
+)
+
+
+class Driver:
+    """A context manager that starts the driver; ``run`` gives it a command."""
+
+    def __init__(self, environ: dict[str, str] | None = None) -> None:
+        names = {name: value for name, value in os.environ.items() if not name.startswith(("LAUNCHER_", "HF_"))}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cache.killing"],
+            cwd=ROOT,
+            env={**names, **(environ or {}), "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *argv: str, change: int = 0, byte: int = 0) -> tuple[int, int]:
+        """Runs one command.
+
+        Args:
+            change: the number of the change of the disk before which it is killed; 0 lets it live.
+            byte: the size that no file may exceed: the kernel kills whoever writes further; 0 for no limit.
+
+        Returns:
+            Its exit code (negative: the signal that killed it) and how many changes it made.
+        """
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps([argv, change, byte]) + "\n")
+        self._process.stdin.flush()
+        code, changes = json.loads(self._process.stdout.readline())
+        return int(code), int(changes)
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.communicate(timeout=30)
+
+
+def _child(argv: list[str], change: int, byte: int, report: int) -> None:
+    import resource
+
+    from launcher.cli.app import main
+
+    made = 0
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal made
+        writes = event == "open" and isinstance(arguments[1], str) and arguments[1][:1] in "wax"
+        if event in CHANGES or writes:
+            made += 1
+            if made == change:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    if byte:
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (byte, byte))
+    sys.addaudithook(watch)
+    code = main([*argv, "--json"])
+    os.write(report, str(made).encode())
+    os._exit(code)
+
+
+def _drive() -> None:
+    import resource
+
+    import launcher.cache.backup
+    import launcher.cache.migrate
+    import launcher.cache.restore
+    import launcher.cli.app
+    import launcher.hub.catalog  # noqa: F401 - each child has it then
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for line in sys.stdin:
+        argv, change, byte = json.loads(line)
+        receiver, report = os.pipe()
+        child = os.fork()
+        if child == 0:
+            quiet = os.open(os.devnull, os.O_RDWR)
+            os.dup2(quiet, 1)
+            if not os.environ.get("SHOW_ERRORS"):
+                os.dup2(quiet, 2)
+            with contextlib.suppress(BaseException):
+                _child(argv, change, byte, report)
+            os._exit(99)
+        os.close(report)
+        _, status = os.waitpid(child, 0)
+        with os.fdopen(receiver) as stream:
+            made = stream.read()
+        print(json.dumps([os.waitstatus_to_exitcode(status), int(made or 0)]), flush=True)
+
+
+if __name__ == "__main__":
+    _drive()
