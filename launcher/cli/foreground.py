@@ -19,6 +19,9 @@ from typing import Any
 
 from launcher import __version__
 from launcher.access import AccessRules
+from launcher.alarms.duty import Duty, Instance
+from launcher.alarms.telling import teller
+from launcher.alarms.watch import look
 from launcher.apps import Addresses, child_specs, missing_weights, project_dirs
 from launcher.cache.folders import make_folder, make_owned_folder, make_private_folder, storage_error
 from launcher.cache.layout import InstancePaths, instance_paths, prepare
@@ -75,6 +78,7 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
         supervisor, addresses = _assemble(ground, narration, notifier, created_at)
         supervisor.install_signals(hang_up=not detached)
         _keep_alive(supervisor, notifier)
+        _keep_watch(supervisor, config, logs)
         work = functools.partial(_make_ready, supervisor, ground, addresses)
         threading.Thread(target=work, name="make ready", daemon=True).start()
         if not detached:
@@ -105,6 +109,14 @@ def _keep_alive(supervisor: Supervisor, notifier: Notifier) -> None:
     if notifier.interval_s:
         notifier.alive()
         supervisor.loop.call_later(notifier.interval_s, functools.partial(_keep_alive, supervisor, notifier))
+
+
+def _keep_watch(supervisor: Supervisor, config: Config, logs: LogWriter) -> None:
+    """Looks for alarms now and then."""
+    loop = supervisor.loop
+    instance = Instance(loop.call_later, loop.call_from_thread, supervisor.status.snapshot, supervisor.show_alarms)
+    log = functools.partial(logs.write, "supervisor", "warning")
+    Duty(instance, functools.partial(look, config), teller(config.alarm_urls, config.instance, os.environ, log))
 
 
 def _assemble(

@@ -268,6 +268,16 @@ _OWN = (
         parsers.choice("yes", "no"),
     ),
     Key(
+        "LAUNCHER_ALARM_URLS",
+        "",
+        "Whom to tell of alarms, separated by spaces, as apprise writes addresses; needs the extra alarms.",
+        "告警通知地址，用空格分隔，采用 apprise 的写法；需要安装 alarms 附加依赖。",
+        "",
+        parsers.addresses,
+        secret=True,
+        default_note="nobody; alarms stand in status and in the log",
+    ),
+    Key(
         "LAUNCHER_PACKAGE_INDEX",
         "",
         "Sources of Python packages for engine install, tried in order: pypi, tuna, aliyun, fastest or addresses.",

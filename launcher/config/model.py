@@ -43,6 +43,7 @@ class Config:
         engine_python, engine_dir, model_dir: absolute paths; empty when they are not set.
         models: names as `fetch` takes them.
         offline: ``yes`` or ``no``; see `is_offline`.
+        alarm_urls: whom to tell of alarms, as apprise writes addresses.
         data_dir: absolute.
         stop_grace_s, restart_window_s: seconds.
         mirrors: a checked list or the absolute path of a ``.toml`` file; see `launcher.hub.endpoints`.
@@ -70,6 +71,7 @@ class Config:
     model_dir: str
     models: tuple[str, ...]
     offline: str
+    alarm_urls: tuple[str, ...]
     data_dir: Path
     open_browser: str
     log_level: str

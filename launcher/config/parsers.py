@@ -237,6 +237,15 @@ def plain_secret(value: str) -> str:
     return value
 
 
+def addresses(value: str) -> tuple[str, ...]:
+    """Addresses with a scheme, separated by spaces; they may hold passwords."""
+    found = tuple(value.split())
+    for number, one in enumerate(found, 1):
+        if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", one):
+            raise BadValue(f"has no scheme in address {number}.", "Write it as json://host/path or mailto://...")
+    return found
+
+
 def root_path(value: str) -> str:
     """The path under which a reverse proxy shows the page; ``/`` is the same as none."""
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?|/", value, re.ASCII) or {".", ".."} & set(value.split("/")):

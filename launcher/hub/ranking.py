@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from launcher.alarms.events import note_mirror
 from launcher.cache.layout import cache_dir
 from launcher.config import Config
 from launcher.hub.endpoints import Endpoint
@@ -119,6 +120,8 @@ class Ranking:
             rates: address to bytes per second of one connection.
             rejected: address to why it was left out or dropped, as a clause.
         """
+        for url, reason in rejected.items():
+            note_mirror(self._path.parent, url, reason)
         reports = [
             ProbeReport(one.url, one.kind, repo, revision, rejected.get(one.url, ""), bytes_per_s=rates.get(one.url))
             for one in endpoints

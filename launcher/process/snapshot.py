@@ -97,6 +97,7 @@ class Status:
         self.components = {name: ComponentStatus(since=self.started_at) for name in COMPONENTS}
         self.stages = {name: StageStatus() for name in STAGES}
         self.warnings: list[dict[str, str]] = []
+        self.alarms: list[dict[str, str]] = []
         self.stopping = False
         self._was_ready = False
 
@@ -195,7 +196,7 @@ class Status:
             "state": self.state,
             "stages": [self._stage_json(name, stage, now) for name, stage in self.stages.items()],
             "components": {name: self._component_json(name) for name in self.components},
-            "warnings": list(self.warnings),
+            "warnings": [*self.warnings, *self.alarms],
         }
 
     def _component_json(self, name: str) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""Telling people: apprise's services (desktop, webhook, e-mail and a hundred more), from a process of its own.
+
+``python -m launcher.alarms.telling`` reads one JSON object from standard input: ``{"urls": [...], "title", "body"}``.
+Invariants: the addresses, which hold passwords, travel through the pipe and nowhere else; whoever asked never waits
+and never fails because of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from launcher.alarms.names import Alarm
+from launcher.errors import LauncherError
+
+#: A mail server may take its time; nobody waits for it.
+_PATIENCE_S = 120.0
+_FIX = "Install it with: pip install 'tts-launcher[alarms]'"
+
+
+def teller(
+    urls: Sequence[str], instance: str, environ: Mapping[str, str], log: Callable[[str], None]
+) -> Callable[[Sequence[Alarm]], None]:
+    """Tells of alarms through ``urls``; without any it only writes the log.
+
+    Args:
+        urls: as apprise writes them, such as ``json://host/hook`` or ``mailto://user:password@example.org``.
+        instance: whose alarms they are.
+        environ: of the process that tells, as `os.environ`.
+        log: takes a sentence.
+    """
+
+    def tell(alarms: Sequence[Alarm]) -> None:
+        for one in alarms:
+            log(f"Alarm {one.code}: {one.message} {one.fix}")
+        if urls:
+            body = "\n".join(f"{one.message} {one.fix}" for one in alarms)
+            start(urls, environ, f"TTS {instance}: {len(alarms)} alarm{'s' * (len(alarms) > 1)}", body)
+
+    return tell
+
+
+def start(urls: Sequence[str], environ: Mapping[str, str], title: str, body: str) -> subprocess.Popen[bytes]:
+    """Starts the process that tells; does not wait for it."""
+    # Whoever started us may stand anywhere; both processes take the same package.
+    path = [str(Path(__file__).resolve().parents[2]), *filter(None, [environ.get("PYTHONPATH")])]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "launcher.alarms.telling"],
+        env={**environ, "PYTHONPATH": os.pathsep.join(path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.write(json.dumps({"urls": list(urls), "title": title, "body": body}).encode())
+            process.stdin.close()
+    threading.Thread(target=_collect, args=(process,), name="alarm", daemon=True).start()
+    return process
+
+
+def _collect(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def send(urls: Sequence[str], title: str, body: str) -> None:
+    """Tells at once and waits for it.
+
+    Raises:
+        LauncherError: when apprise is not installed, an address makes no sense, or a service refuses.
+    """
+    try:
+        import apprise
+    except ImportError:
+        raise LauncherError("apprise, which sends alarms, is not installed.", fix=_FIX) from None
+    found = apprise.Apprise()
+    for number, url in enumerate(urls, 1):
+        if not found.add(url):
+            raise LauncherError(
+                f"Address {number} of LAUNCHER_ALARM_URLS makes no sense to apprise.",
+                fix="See https://appriseit.com for how each service is written.",
+            )
+    if not found.notify(body=body, title=title):
+        raise LauncherError("Not every service took the alarm.", fix="Check the addresses in LAUNCHER_ALARM_URLS.")
+
+
+def main() -> None:
+    """Sends what stands on standard input.
+
+    Raises:
+        LauncherError: as `send`; the exit code is then not 0.
+    """
+    request = json.load(sys.stdin)
+    send(request["urls"], request["title"], request["body"])
+
+
+if __name__ == "__main__":
+    main()
