@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,13 +199,14 @@ def candidate(ground: Ground, recipe: Recipe) -> Candidate:
     """
     config = ground.config
     found, foreign = installed(config, recipe.engine), bool(config.engine_python)
-    weights, gpu = _weights(config, recipe.engine), ground.gpu()
+    gpu = ground.gpu()
     memory = memory_plan(gpu, config, recipe.half)
+    weights = _weights(config, recipe.engine, memory)
     needs = recipe.vram_full_bytes if memory.precision == "fp32" else recipe.vram_half_bytes
     if memory.precision != "fp32" and memory.qwen == "yes":
         needs += _QWEN_HALF_BYTES
     one = Candidate(recipe, found, foreign, weights, gpu, needs, memory, "")
-    return Candidate(recipe, found, foreign, weights, gpu, needs, memory, _obstacle(one, config))
+    return replace(one, obstacle=_obstacle(one, config))
 
 
 #: The emotion model's file, which is in half precision already.
@@ -232,15 +233,13 @@ def _models(engine: str) -> tuple[str, ...]:
     return tuple(entry.name for entry in needed_by(engine))
 
 
-def _weights(config: Config, engine: str) -> str:
+def _weights(config: Config, engine: str, memory: MemoryPlan) -> str:
     """Whether all that an engine loads is on this disk."""
-    from launcher.hub.bringing import hub_cache, missing
-    from launcher.hub.catalog import needed_by
+    from launcher.hub.bringing import hub_cache, missing, needs
 
     if config.model_dir and not (Path(config.model_dir) / "config.yaml").is_file():
         return "missing"
-    # A folder of the user's takes the place of the model itself, which comes first; its helpers are still needed.
-    parts = [part for entry in needed_by(engine) for part in (entry.parts[1:] if config.model_dir else entry.parts)]
+    parts = needs(replace(config, models=(), qwen=memory.qwen), engine)
     lacking = missing(hub_cache(config), parts)
     return "present" if not lacking else "partial" if len(lacking) < len(parts) else "missing"
 

@@ -27,8 +27,7 @@ class Recipe:
         torch, torchaudio: versions in the lock.
         builds: of PyTorch that exist in those versions.
         half: the half precision that the package computes in.
-        size_cpu_bytes, size_cuda_bytes: what the environment takes on the disk, roughly (measured for the CPU, sums of
-            the wheels' contents for CUDA).
+        size_cpu_bytes, size_cuda_bytes: what the environment takes on the disk, as measured on Linux.
         vram_full_bytes, vram_half_bytes: GPU memory that it needs in fp32 with the emotion model, and in half
             precision without. Calculated from the weights' sizes and 2 GB (half: 1.2 GB) for computing.
     """
@@ -65,7 +64,7 @@ RECIPES: dict[str, Recipe] = {
         builds=("cpu", "cu126", "cu128", "cu129"),
         half="bf16",
         size_cpu_bytes=int(2.0 * _GB),
-        size_cuda_bytes=int(6.8 * _GB),
+        size_cuda_bytes=int(8.1 * _GB),
         vram_full_bytes=int(9.5 * _GB),
         vram_half_bytes=int(6.0 * _GB),
     ),
@@ -80,7 +79,7 @@ RECIPES: dict[str, Recipe] = {
         builds=("cpu", "cu126", "cu128", "cu130"),
         half="fp16",
         size_cpu_bytes=int(2.1 * _GB),
-        size_cuda_bytes=int(7.2 * _GB),
+        size_cuda_bytes=int(8.5 * _GB),
         vram_full_bytes=int(10.9 * _GB),
         vram_half_bytes=int(7.2 * _GB),
     ),

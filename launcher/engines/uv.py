@@ -140,10 +140,11 @@ class Uv:
                 f"uv ({self.program}) does not start: {error.strerror}.", fix="Install it anew."
             ) from None
         lines: list[str] = []
+        began = time.monotonic()
         try:
             with (self.folder / "install.log").open("a", encoding="utf-8") as log:
                 log.write(f"$ uv {without_credentials(' '.join(arguments))}\n")
-                for line in _follow(process, lambda: self._show(process.pid, stage, total_bytes)):
+                for line in _follow(process, lambda: self._show(process.pid, stage, total_bytes, began)):
                     log.write(without_credentials(line) + "\n")
                     lines = [*lines[-_KEPT_LINES:], without_credentials(line)]
             return Answer(process.wait(), tuple(lines))
@@ -152,13 +153,15 @@ class Uv:
                 process.terminate()
                 process.wait()
 
-    def _show(self, pid: int, stage: str, total_bytes: int) -> None:
+    def _show(self, pid: int, stage: str, total_bytes: int, began: float) -> None:
         if not total_bytes:
             self.report(Progress(stage))
             return
         # uv unpacks as it downloads: what it has written is what there is of the environment.
         done = min(_written_bytes(pid), int(0.99 * total_bytes))
-        self.report(Progress(stage, done, total_bytes, "bytes"))
+        rate = done / max(_POLL_S, time.monotonic() - began)
+        eta_s = (total_bytes - done) / rate if done else None
+        self.report(Progress(stage, done, total_bytes, "bytes", rate or None, eta_s))
 
 
 def _follow(process: subprocess.Popen[str], tick: Callable[[], None]) -> Iterator[str]:
