@@ -135,11 +135,12 @@ def check_offline(config: Config) -> None:
     Raises:
         FetchError: naming what is missing.
     """
-    lacking = missing_weights(config, choose(config))
+    choice = choose(config)
+    lacking = missing_weights(config, choice)
     if lacking:
-        from launcher.hub.bringing import hub_cache, offline_error
+        from launcher.hub.bringing import offline_error
 
-        raise offline_error(hub_cache(config), lacking)
+        raise offline_error(config, choice.name, lacking)
 
 
 def _needs(config: Config, engine: str) -> list[Part]:

@@ -61,8 +61,12 @@ class SupervisorLink:
 
     @property
     def ready(self) -> bool:
-        """Whether page and engine are ready, as the supervisor sees it."""
+        """Whether page and engine are ready, or come back with the next request, as the supervisor sees it."""
         return self.snapshot.get("state") == "ready"
+
+    def load_engine(self) -> None:
+        """Asks for an engine that was unloaded; harmless when it is on its way."""
+        self.reporter.command("load", component="engine")
 
     async def snapshots(self, heartbeat_s: float) -> AsyncGenerator[dict[str, Any] | None, None]:
         """The latest snapshot and every later one; ``None`` when there was none for ``heartbeat_s`` seconds.

@@ -18,11 +18,16 @@ from launcher.progress import Progress
 from webui.engine.base import SpeechRequest
 from webui.engine.client import EngineAwayError, EngineClient
 from webui.queueing import FairQueue, Ticket
+from webui.supervisor_link import SupervisorLink
 
 #: How long a request waits for an engine that is restarted: a cold start takes about 3 s, on a busy machine 10.
 RESTART_PATIENCE_S = 30.0
 #: Between two looks at an engine that is restarted.
 RESTART_POLL_S = 0.2
+#: How long a request waits for an engine that was unloaded: gigabytes from a cold disk.
+WAKE_PATIENCE_S = 600.0
+#: States of an engine that was unloaded, or is about to be.
+RESTING = ("unloaded", "stopping")
 
 
 class Synthesis:
@@ -32,9 +37,18 @@ class Synthesis:
         engine: the engine's process.
         queue_size: requests that may wait.
         patience_s: seconds that a request waits for an engine that died to be ready again.
+        link: the supervisor, which brings an unloaded engine back; ``None`` when there is none.
     """
 
-    def __init__(self, engine: EngineClient, queue_size: int, *, patience_s: float = RESTART_PATIENCE_S) -> None:
+    def __init__(
+        self,
+        engine: EngineClient,
+        queue_size: int,
+        *,
+        patience_s: float = RESTART_PATIENCE_S,
+        link: SupervisorLink | None = None,
+    ) -> None:
+        self._link = link
         self._engine = engine
         self._queue = FairQueue(queue_size)
         self._patience_s = patience_s
@@ -95,10 +109,12 @@ class Synthesis:
             return
         except EngineAwayError as error:
             # An engine that never was ready loads for the first time: the caller says when to come back.
-            if (heard and not buffered) or not (self._was_ready or error.died):
+            if (heard and not buffered) or not (self._was_ready or error.died or self._is_resting):
                 raise
         yield _event("progress", **Progress("restart").to_json())
-        await self._until_ready()
+        async with contextlib.aclosing(self._until_ready()) as steps:
+            async for step in steps:
+                yield step
         async with contextlib.aclosing(self._engine.speak(request)) as frames:
             async for frame in frames:
                 self._was_ready = True
@@ -106,21 +122,42 @@ class Synthesis:
                 if buffered or frame.kind == PCM or _identity(frame) not in told:
                     yield frame
 
-    async def _until_ready(self) -> None:
-        """Waits for an engine that is restarted.
+    @property
+    def _state(self) -> str:
+        """The engine's state as the supervisor sees it; empty without one."""
+        return "" if self._link is None else str(self._link.engine.get("state", ""))
+
+    @property
+    def _is_resting(self) -> bool:
+        return self._state in RESTING
+
+    async def _until_ready(self) -> AsyncGenerator[Frame, None]:
+        """Waits for an engine that is restarted, or wakes one that was unloaded; yields how far it is.
 
         Raises:
             EngineError: when it failed, or is not ready in time.
         """
         deadline = time.monotonic() + self._patience_s
+        told: object = None
         while True:
+            if self._link is not None and self._is_resting:
+                self._link.load_engine()
+                # From nothing: as long as a first start.
+                deadline = time.monotonic() + max(self._patience_s, WAKE_PATIENCE_S)
             state = None
             with contextlib.suppress(EngineError):
                 state = (await self._engine.health())["state"]
             if state in ("ready", "unloaded"):
                 return
+            if self._link is not None and self._state == "failed":
+                error = self._link.engine.get("error") or {}
+                raise EngineError(str(error.get("message") or "The engine failed."), fix=str(error.get("fix") or ""))
             if time.monotonic() >= deadline:
                 raise EngineAwayError("The engine did not come back in time.")
+            progress = None if self._link is None else self._link.engine.get("progress")
+            if progress and progress != told:
+                told = progress
+                yield _event("progress", **progress)
             await asyncio.sleep(RESTART_POLL_S)
 
 

@@ -105,7 +105,7 @@ def _build(settings: PageSettings, link: SupervisorLink) -> Guard:
         _step(link, "build", 1)
         return mount(app, settings=settings)
 
-    synthesis = Synthesis(engine, settings.queue_size)
+    synthesis = Synthesis(engine, settings.queue_size, link=link)
     return create_app(settings, engine=engine, link=link, synthesis=synthesis, mount_page=mount_page)
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from launcher.cli.bars import ASCII_BLOCKS, BLOCKS, USUAL_WIDTH, bars, percent, plain
 from launcher.errors import LauncherError
 from launcher.progress import Progress
+
+#: Between two lines about one stage where there are no bars.
+_PLAIN_EVERY_S = 2.0
 
 
 class Output:
@@ -23,15 +27,26 @@ class Output:
         json: print JSON objects instead of text.
         stdout, stderr: text streams.
         stdin: where a person answers; ``None`` when nobody does.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, *, json: bool, stdout: TextIO, stderr: TextIO, stdin: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        json: bool,
+        stdout: TextIO,
+        stderr: TextIO,
+        stdin: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.json = json
         self._stdin = stdin
         self._stdout = stdout
         self._stderr = stderr
         self._bars = 0
         self._told = ("", 0)
+        self._told_at = 0.0
+        self._clock = clock
 
     def result(self, data: dict[str, Any], text: str | Callable[[], str]) -> None:
         """The command's answer: ``data`` as JSON, or ``text`` (built only when it is needed)."""
@@ -82,8 +97,9 @@ class Output:
             self._bars = len(lines)
         else:
             tenth = percent(progress) // 10 if progress.unit == "bytes" else 0
-            if (progress.stage, tenth) != self._told:
-                self._told = (progress.stage, tenth)
+            soon = self._clock() - self._told_at < _PLAIN_EVERY_S and progress.stage == self._told[0]
+            if (progress.stage, tenth) != self._told and not soon:
+                self._told, self._told_at = (progress.stage, tenth), self._clock()
                 self._write(self._stderr, plain(progress))
 
     def _write(self, stream: TextIO, text: str) -> None:

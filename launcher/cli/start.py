@@ -15,6 +15,8 @@ from launcher.apps import check_offline
 from launcher.cache.layout import instance_paths
 from launcher.cli.app import Context
 from launcher.config import Config
+from launcher.engines.choice import choose
+from launcher.engines.environments import EMBEDDED_ENGINE
 from launcher.errors import NotRunningError, StartError
 from launcher.process.instance import ask, find_running, stop_instance
 from launcher.process.runfile import AlreadyRunningError, RunFile, RunRecord
@@ -28,6 +30,7 @@ _CLEARING_S = 5.0
 @click.option("--port", metavar="N", help="Port of the page and the API; auto takes a free one (LAUNCHER_PORT).")
 @click.option("--engine", metavar="NAME", help="Speech engine (LAUNCHER_ENGINE).")
 @click.option("--device", metavar="NAME", help="auto, cpu or cuda:N (LAUNCHER_DEVICE).")
+@click.option("--install", is_flag=True, help="Install the engine when it is missing, without asking.")
 @click.option(
     "--offline", is_flag=True, help="Use no network at all; fail when something is missing (LAUNCHER_OFFLINE)."
 )
@@ -43,6 +46,7 @@ def command(
     port: str | None,
     engine: str | None,
     device: str | None,
+    install: bool,
     offline: bool,
     open_browser: bool | None,
     replace: bool,
@@ -68,6 +72,8 @@ def command(
         return 0
     if config.is_offline:
         check_offline(config)
+    if config.engine not in ("auto", EMBEDDED_ENGINE) and not background:
+        _check_engine(context, config, install=install)
     if detach:
         from launcher.cli.detach import start_detached
 
@@ -82,6 +88,18 @@ def command(
         if not _show_running(context, config, run_file):
             raise
     return 0
+
+
+def _check_engine(context: Context, config: Config, *, install: bool) -> None:
+    """Offers to install an engine that was named and is not there."""
+    choice = choose(config)
+    if not choice.missing:
+        return
+    if config.is_offline:
+        choice.require()
+    from launcher.cli.engine_install import offer
+
+    offer(context, config, choice, assume_yes=install)
 
 
 def _replace(context: Context, config: Config, run_file: RunFile) -> None:

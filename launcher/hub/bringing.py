@@ -79,14 +79,16 @@ def missing(cache: Path, parts: Sequence[Part]) -> list[Missing]:
     return found
 
 
-def offline_error(cache: Path, lacking: Sequence[Missing]) -> FetchError:
-    """What to say when something is missing and no network may be used."""
+def offline_error(config: Config, engine: str, lacking: Sequence[Missing]) -> FetchError:
+    """What to say when something that an engine needs is missing and no network may be used."""
     names = [one.describe() for one in lacking]
     shown = ", ".join(names[:_MOST_NAMES]) + (f" and {len(names) - _MOST_NAMES} more" * (len(names) > _MOST_NAMES))
-    repos = " ".join(dict.fromkeys(one.wanted.repo for one in lacking))
+    size = sum(one.size_bytes for one in lacking)
+    total = f"; {size / _MB:,.1f} MB together" if len(lacking) > 1 and size else ""
+    models = " ".join((*(entry.name for entry in needed_by(engine)), *config.models))
     return FetchError(
-        f"No network may be used, and {cache} lacks {shown}.",
-        fix=f"Run once with a network: tts-launcher fetch {repos}; or copy that folder from a machine that has them.",
+        f"No network may be used, and {hub_cache(config)} lacks {shown}{total}.",
+        fix=f"Run once with a network: tts-launcher fetch {models}; or copy that folder from a machine that has them.",
     )
 
 

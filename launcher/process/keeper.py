@@ -111,11 +111,14 @@ class Keeper:
         self._times = times
         self._spawn = spawn
         self._started_at = 0.0
+        self._is_fork = False
         self._last_words: list[str] = []
         self._failure: dict[str, str] | None = None
         self._silent_s = 0.0
         self._restarting = False
         self._stopping = False
+        self._unloading = False
+        self._wanted_again = False
         self._deadline: Timer | None = None
         self._backoff: Timer | None = None
         self._kill: Timer | None = None
@@ -146,12 +149,12 @@ class Keeper:
     def start(self) -> None:
         """Starts the child now."""
         self._cancel("_backoff")
-        self._restarting = False
+        self._restarting = self._unloading = self._wanted_again = False
         self._failure = None
         if self._stopping or self.child is not None:
             return
         self._status.begin(self.component)
-        self._started_at = self._loop.clock()
+        self._started_at, self._is_fork = self._loop.clock(), False
         try:
             descriptor = self._hooks.before_start()
             self.child = self._spawn(self._spec, logs=self._logs, on_exit=self._on_exit_thread, descriptor=descriptor)
@@ -176,12 +179,40 @@ class Keeper:
             text = str(message.get("message") or f"The {self.component} failed.")
             self._failure = {"message": text, "fix": str(message.get("fix") or "")}
             self._kill = self._kill or self._loop.call_later(RESTART_GRACE_S, self._kill_child)
+        elif event == "idle" and self.state == "ready":
+            self._log("info", f"{self.component} has had nothing to do for a while")
+            self.unload()
+        elif event == "replaced" and not (self._stopping or self._restarting or self._unloading):
+            self._was_replaced(message.get("status"))
         elif event == "ready" and self.state in ("starting", "restarting"):
             self._became_ready(message.get("info"))
         elif event in ("hello", "progress") and self.state in ("starting", "restarting"):
             self._expect_word(self._patience.silence_s)
             self._note_progress(message.get("progress"))
         self._hooks.changed()
+
+    def unload(self) -> None:
+        """Ends it until it is wanted again; harmless when it is not running."""
+        self._cancel("_backoff")
+        self._wanted_again = False
+        if self._stopping or self._unloading or self.state == "failed":
+            return
+        if self.child is None:
+            self._became_unloaded()
+            return
+        self._unloading = True
+        self._hooks.down()
+        self._status.enter(self.component, "stopping")
+        self._end_child(RESTART_GRACE_S)
+        self._hooks.changed()
+
+    def load(self) -> None:
+        """Starts it again after `unload`; harmless when it runs or is on its way."""
+        if self._unloading:
+            self._wanted_again = True
+        elif self.state == "unloaded":
+            self._status.enter(self.component, "starting")
+            self.start()
 
     def wait(self) -> None:
         """Is to be started, as soon as what it needs is there."""
@@ -201,6 +232,7 @@ class Keeper:
         component = self._status.components[self.component]
         component.restarts += 1
         component.error = None
+        self._unloading = False
         self._status.enter(self.component, "restarting")
         if self.child is None:
             self.start()
@@ -238,9 +270,18 @@ class Keeper:
             self._log("warning", f"{self.component} (pid {self.child.pid}) is killed")
             self.child.kill()
 
+    def _became_unloaded(self) -> None:
+        self._unloading = False
+        self._status.enter(self.component, "unloaded")
+        self._status.stage(self.component, "waiting")
+        self._log("info", f"{self.component} is unloaded; the next request brings it back")
+        self._hooks.changed()
+        if self._wanted_again:
+            self.load()
+
     def _became_ready(self, info: Any) -> None:
         self._cancel("_deadline")
-        if not self._spec.is_task:
+        if not (self._spec.is_task or self._is_fork):
             self._times.note(self.component, self._loop.clock() - self._started_at)
         self._status.components[self.component].info = info if isinstance(info, dict) else {}
         self._status.enter(self.component, "ready")
@@ -287,6 +328,8 @@ class Keeper:
             self._hooks.changed()
         elif self._restarting:
             self.start()
+        elif self._unloading:
+            self._became_unloaded()
         elif self._spec.is_task and self.state == "ready":
             self._hooks.changed()
         elif self._failure is not None:
@@ -296,6 +339,11 @@ class Keeper:
         else:
             self._crashed(describe_exit(status))
 
+    def _was_replaced(self, status: object) -> None:
+        """The child has put a fresh process in the place of a crashed one, which counts as every crash does."""
+        self._started_at, self._is_fork = self._loop.clock(), True
+        self._crashed(describe_exit(status) if isinstance(status, int) else "crashed")
+
     def _crashed(self, what: str) -> None:
         component = self._status.components[self.component]
         pause_s = self._budget.record(self._loop.clock())
@@ -303,19 +351,26 @@ class Keeper:
             times = "once" if self._budget.crashes == 1 else f"{self._budget.crashes} times"
             message = f"The {self.component} {what}; it crashed {times} within {self._budget.window_s:g} s."
             last = self._last_words[-1] if self._last_words else ""
-            self._give_up(
-                {
-                    "message": f"{message} Last line: {last}" if last else message,
-                    "fix": f"See `tts-launcher logs --component {self.component}`, mend the cause, then run "
-                    f"`tts-launcher restart {self.component}`.",
-                }
-            )
+            error = {
+                "message": f"{message} Last line: {last}" if last else message,
+                "fix": f"See `tts-launcher logs --component {self.component}`, mend the cause, then run "
+                f"`tts-launcher restart {self.component}`.",
+            }
+            if self.child is None:
+                self._give_up(error)
+            else:
+                self._failure = error  # said when it has ended
+                self._end_child(RESTART_GRACE_S)
             return
         component.restarts += 1
         component.error = {"message": f"The {self.component} {what}; it is started again.", "fix": ""}
         self._status.enter(self.component, "restarting")
-        self._log("warning", f"{self.component} {what}; starts again in {pause_s:.1f} s")
-        self._backoff = self._loop.call_later(pause_s, self.start)
+        if self.child is None:
+            self._log("warning", f"{self.component} {what}; starts again in {pause_s:.1f} s")
+            self._backoff = self._loop.call_later(pause_s, self.start)
+        else:
+            self._log("warning", f"{self.component} {what}; it has put another one in its place")
+            self._expect_word(self._patience.silence_s)
         self._hooks.changed()
 
     def _give_up(self, error: dict[str, str]) -> None:

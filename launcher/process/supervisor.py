@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -143,6 +143,11 @@ class Supervisor:
         self._logs.write("supervisor", "warning", f"{message} {fix}".strip())
         self._changed()
 
+    def show_alarms(self, alarms: Sequence[dict[str, str]]) -> None:
+        """Shows these alarms with the status, in place of those before."""
+        self.status.alarms = list(alarms)
+        self._changed()
+
     def abort(self, error: LauncherError) -> None:
         """Ends the run because it cannot begin; `run` raises ``error``."""
         self._error = error
@@ -216,6 +221,8 @@ class Supervisor:
                 "status": lambda message: self.status.snapshot(),
                 "stop": self._on_stop,
                 "restart": self._on_restart,
+                "load": lambda message: self._on_memory(message, Keeper.load),
+                "unload": lambda message: self._on_memory(message, Keeper.unload),
             },
             on_event=self._on_event,
             snapshot=self.status.snapshot,
@@ -277,6 +284,20 @@ class Supervisor:
                 self._bring_weights()
             elif name in self._keepers:
                 self._keepers[name].restart()
+        return {}
+
+    def _on_memory(self, message: dict[str, Any], act: Callable[[Keeper], None]) -> dict[str, Any]:
+        """Takes the engine's process away or brings it back."""
+        if message.get("component", "engine") != "engine":
+            raise RefusedError("Only the engine can be loaded and unloaded.")
+        if self.status.stopping:
+            raise RefusedError("The instance is stopping.")
+        if "engine" not in self._keepers:
+            raise RefusedError("Nothing runs yet: the instance has only begun to start.")
+        weights = self.status.components.get(WEIGHTS)
+        if weights is not None and weights.state != "ready":
+            raise RefusedError("The engine's weights are not there yet.")
+        act(self._keepers["engine"])
         return {}
 
     def _lacks_weights(self) -> bool:

@@ -71,7 +71,7 @@ def bring_weights(config: Config, engine: str, told: Told) -> None:
     parts = needs(config, engine)
     lacking = missing(hub_cache(config), parts)
     if lacking and config.is_offline:
-        raise offline_error(hub_cache(config), lacking)
+        raise offline_error(config, engine, lacking)
     if lacking:
         bring(config, parts, Reporting(told.progress, _note))
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+import time
+from collections.abc import Callable
 
 from launcher.cli.output import Output
 from launcher.errors import ConfigError, PortError
@@ -15,9 +17,11 @@ class Terminal(io.StringIO):
         return True
 
 
-def make(*, as_json: bool = False, terminal: bool = False) -> tuple[Output, io.StringIO, io.StringIO]:
+def make(
+    *, as_json: bool = False, terminal: bool = False, clock: Callable[[], float] = time.monotonic
+) -> tuple[Output, io.StringIO, io.StringIO]:
     stdout, stderr = io.StringIO(), Terminal() if terminal else io.StringIO()
-    return Output(json=as_json, stdout=stdout, stderr=stderr), stdout, stderr
+    return Output(json=as_json, stdout=stdout, stderr=stderr, clock=clock), stdout, stderr
 
 
 def test_a_result_is_text_or_json_and_text_is_built_only_when_needed() -> None:
@@ -75,11 +79,13 @@ def test_progress_is_bars_for_a_person_redrawn_and_wiped_before_the_next_line() 
     assert stderr.getvalue().endswith("\r\x1b[J") and stdout.getvalue() == "done\n"
 
 
-def test_progress_is_a_line_for_each_stage_and_tenth_elsewhere() -> None:
-    output, stdout, stderr = make()
+def test_progress_is_a_line_for_each_stage_and_tenth_elsewhere_but_not_too_often() -> None:
+    now = [0.0]
+    output, stdout, stderr = make(clock=lambda: now[0])
     for done in range(3):
         output.progress(Progress("load", done, 3))
-    for done in (0, 5, 9, 10, 11, 100):
+    for done in (0, 5, 9, 10, 11, 20, 100):
+        now[0] += 0.0 if done == 20 else 10.0
         output.progress(Progress("fetch", done * 1e6, 1e8, "bytes"))
     output.progress(Progress("some_word"))
     assert stderr.getvalue().splitlines() == [

@@ -57,11 +57,17 @@ class EngineHolder:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._jobs: set[Future[None]] = set()
         self._running: Cancellation | None = None
+        self._used_at = time.monotonic()
 
     @property
     def busy(self) -> bool:
         """Whether a request is spoken or waits; a cancelled one counts until the engine has let go of it."""
         return bool(self._jobs)
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since it was last asked for anything; 0 while it is busy."""
+        return 0.0 if self.busy else time.monotonic() - self._used_at
 
     async def load(self) -> EngineInfo:
         """Loads the engine unless it is loaded, and returns what it is.
@@ -103,7 +109,7 @@ class EngineHolder:
         pipe = _FramePipe(asyncio.get_running_loop(), cancellation)
         job = self._thread.submit(self._speak_into, pipe, request, cancellation)
         self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
+        job.add_done_callback(self._forget)
         try:
             while (item := await pipe.take()) is not None:
                 if isinstance(item, LauncherError):
@@ -111,6 +117,10 @@ class EngineHolder:
                 yield item
         finally:
             cancellation.cancel()
+
+    def _forget(self, job: Future[None]) -> None:
+        self._used_at = time.monotonic()
+        self._jobs.discard(job)
 
     def _check_state(self) -> None:
         if self.state == "failed" and self.error is not None:

@@ -45,7 +45,7 @@ function describe(engine) {
     // The engine's own sentence names what is missing; the banner's says what that means for the page.
     return { ...view, words: t("engine_failed"), detail: part.error?.message ?? "", fix: part.error?.fix ?? "", busy: false };
   }
-  if (part.state === "stopped" || part.state === "stopping") return { ...view, words: t(`engine_${part.state}`), busy: false };
+  if (["stopped", "stopping", "unloaded"].includes(part.state)) return { ...view, words: t(`engine_${part.state}`), busy: false };
   if (isFetching(engine.weights)) {
     return { ...view, words: t("engine_fetching"), detail: fetchDetail(engine.weights), share: share(engine.weights) };
   }
