@@ -1,10 +1,11 @@
 """Writes a Hub cache with a tiny but structurally real IndexTTS-2: ``python make_tiny.py HUB_FOLDER``.
 
-Run it with an interpreter that has ``indextts2-inference``.
+Run it with an interpreter that has ``indextts2-inference``; with ``indextts25-inference`` it adds IndexTTS-2.5.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -81,6 +82,10 @@ def main(folder: Path) -> None:
     add_networks(hub, OmegaConf.create(config))
     add_matrices(hub, REPO, MODEL_DIM)
     add_qwen(hub)
+    if importlib.util.find_spec("indextts25"):
+        from make_tiny25 import add_model
+
+        add_model(hub)
 
 
 def gpt_config(text_tokens: int) -> dict[str, Any]:
@@ -140,7 +145,7 @@ def add_networks(hub: HubFolder, config: Any) -> None:
     from safetensors.torch import save_model
 
     gpt = UnifiedVoice(**config.gpt)
-    end_after(gpt.mel_head, gpt.mel_pos_embedding.emb)
+    end_after(gpt.mel_head, gpt.mel_pos_embedding.emb, spread=0.02)
     save_torch(gpt.state_dict(), hub.add(REPO, "gpt.pth"))
     s2mel = MyModel(config.s2mel, use_gpt_latent=True)
     nets = {name: dict(module.state_dict()) for name, module in s2mel.models.items()}

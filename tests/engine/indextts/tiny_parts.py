@@ -1,8 +1,8 @@
 """Pieces of the tiny checkpoints that IndexTTS-2 and 2.5 share; run in the engine's interpreter.
 
 Invariants: real classes make the tensors, so every key and every shape that the package fixes is there; tensors that
-must be large are written as one row repeated (``torch.save`` keeps the row) or as holes in a sparse file, so a whole
-set takes a few MB on disk; everything comes from one seed.
+must be large share their storage between rows (``torch.save`` keeps the storage) or are holes in a sparse file, so a
+whole set takes a few MB on disk; everything comes from one seed.
 """
 
 from __future__ import annotations
@@ -140,19 +140,24 @@ class HubFolder:
         return blob
 
 
-def one_row(tensor: Tensor) -> Tensor:
-    """The tensor's first row, repeated without storage of its own where it is large."""
-    return tensor[:1].clone().expand_as(tensor) if tensor.dim() > 1 and tensor.numel() > 20_000 else tensor.clone()
+def overlapping(tensor: Tensor) -> Tensor:
+    """A large tensor's like, whose rows overlap in storage: the real shape and scale in a few kB, no two rows equal."""
+    if tensor.dim() < 2 or tensor.numel() <= 20_000:
+        return tensor.clone()
+    strides = list(range(2 * tensor.dim() - 1, 0, -2))
+    length = sum(stride * (size - 1) for stride, size in zip(strides, tensor.shape, strict=True)) + 1
+    scale = float(tensor.std()) or 0.02
+    return (torch.randn(length) * scale).as_strided(tensor.shape, strides)
 
 
 def save_torch(value: object, path: Path, *, small: bool = True) -> None:
-    """Writes a checkpoint; tensors in it become `one_row` when ``small``, those of `CODES` and positions excepted."""
+    """Writes a checkpoint; tensors in it become `overlapping` when ``small``, but not those of the codes."""
 
     def shrink(item: Any, name: str = "") -> Any:
         if isinstance(item, dict):
             return {key: shrink(inner, key) for key, inner in item.items()}
         whole = not small or name.startswith("mel_")
-        return item if whole or not isinstance(item, Tensor) else one_row(item.detach())
+        return item if whole or not isinstance(item, Tensor) else overlapping(item.detach())
 
     torch.save(shrink(value), path)
 
@@ -189,13 +194,14 @@ def split_weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def end_after(head: nn.Linear, positions: nn.Embedding, length: int = 20) -> None:
+def end_after(head: nn.Linear, positions: nn.Embedding, *, spread: float, length: int = 20) -> None:
     """Makes a language model say ``length`` codes, drawn nearly at random, and then end.
 
     One dimension of the positions is negative before ``length`` and positive from there; the head reads it for the
-    code that ends. Ending is impossible before, because a search by beams would prefer to say nothing.
+    code that ends. Ending is impossible before, because a search by beams would prefer to say nothing. ``spread`` is
+    how much the text and the emotion decide.
     """
-    nn.init.normal_(head.weight, std=0.002)
+    nn.init.normal_(head.weight, std=spread)
     nn.init.normal_(head.bias, std=0.5)
     with torch.no_grad():
         positions.weight[:, 0] = 30.0

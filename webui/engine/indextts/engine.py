@@ -158,8 +158,8 @@ class IndexTTS:
         if self._threads:
             torch.set_num_threads(self._threads)
         self._placement = place(torch, self._device, self._options, upstream.half)
-        keep_grammars_in(folder / "grammars")
-        plan = Plan(upstream, self._files, layout, self._placement, self._options, folder / "grammars")
+        keep_grammars_in(folder / "grammars", upstream)
+        plan = Plan(upstream, self._files, layout, self._placement)
         self._speaker = self._construct(engine_class, plan, warm_up, report)
         self._speak_once(report)
 
@@ -167,7 +167,7 @@ class IndexTTS:
         from webui.engine.indextts.coverage import check_shapes, explain
         from webui.engine.indextts.features import FeatureStore
         from webui.engine.indextts.speaking import Speaker
-        from webui.engine.indextts.upstream import build
+        from webui.engine.indextts.upstream import build, version_of
         from webui.engine.preload import construct
 
         assert self._files is not None
@@ -187,7 +187,7 @@ class IndexTTS:
             _log.warning("loaded upstream's own way: %s", made.why_not)
         check_shapes(made.value, self._files)
         precision = "half" if self._placement.half else "fp32"
-        kept = f"{plan.upstream.module}-{precision}-{self._files.identity}"
+        kept = f"{plan.upstream.module}-{version_of(plan.upstream)}-{precision}-{self._files.identity}"
         store = FeatureStore(self._cache_dir / "indextts" / "features" / kept, self._placement.device)
         return Speaker(made.value, plan.upstream, store)
 

@@ -177,10 +177,16 @@ class Speaker:
             SpeechError: when a recording cannot be read.
             Cancelled: when the request was cancelled meanwhile.
         """
-        known = self._store.get(SPEAKER, voice.digest), self._store.get(EMOTION, emotion.digest)
-        if known[0] is None or known[1] is None:
-            known = self._compute(voice, emotion, watch)
-        self._set(voice.path, known[0], emotion.path, known[1])
+        speaker, acted = self._store.get(SPEAKER, voice.digest), self._store.get(EMOTION, emotion.digest)
+        self._set(voice.path, speaker, emotion.path, acted)
+        if speaker is not None and acted is not None:
+            return
+        self._condition(voice, emotion, watch)
+        found = self._get(voice.path, emotion.path)
+        if speaker is None:
+            self._store.put(SPEAKER, voice.digest, found[0])
+        if acted is None:
+            self._store.put(EMOTION, emotion.digest, found[1])
 
     def seed(self, seed: int | None) -> int:
         """Sets every generator that upstream draws from; returns the seed, a fresh one for ``None``."""
@@ -194,16 +200,14 @@ class Speaker:
         """Whether upstream's ``infer`` has this argument."""
         return name in self._parameters
 
-    def _compute(self, voice: Recording, emotion: Recording, watch: Watch) -> tuple[Tensors, Tensors]:
-        """Lets upstream condition itself, stops it right after, and keeps what it found."""
+    def _condition(self, voice: Recording, emotion: Recording, watch: Watch) -> None:
+        """Lets upstream condition itself on what it does not know yet, and stops it right after."""
         self._watch = watch
-        self._set(None, None, None, None)
-        language = self._model.merge_emovec
 
         def stop(*_arguments: object, **_options: object) -> None:
             raise _Conditioned
 
-        self._model.merge_emovec = stop
+        self._model.merge_emovec = stop  # the first thing that upstream does with what it has heard
         try:
             with torch.no_grad():
                 for _ in self.instance.infer_generator(
@@ -229,11 +233,6 @@ class Speaker:
         finally:
             del self._model.merge_emovec
             self._watch = None
-            assert self._model.merge_emovec == language
-        found = self._get(voice.path, emotion.path)
-        self._store.put(SPEAKER, voice.digest, found[0])
-        self._store.put(EMOTION, emotion.digest, found[1])
-        return found
 
     @property
     def _model(self) -> Any:
@@ -249,20 +248,21 @@ class Speaker:
         speaker = {name: getattr(self.instance, attribute) for name, attribute in _SPEAKER_ATTRIBUTES.items()}
         return speaker, {"features": self.instance.cache_emo_cond}
 
-    def _set(self, voice: Path | None, speaker: Tensors | None, emotion: Path | None, features: Tensors | None) -> None:
-        """Makes the instance believe that it has just heard these recordings; ``None``: none at all."""
+    def _set(self, voice: Path, speaker: Tensors | None, emotion: Path, acted: Tensors | None) -> None:
+        """Makes the instance believe that it has heard these recordings, and no others; ``None``: not this one."""
         if hasattr(self.instance, "_spk_cache"):
             for name in ("_spk_cache", "_emo_cache", "_emovec_cache"):
                 getattr(self.instance, name).clear()
-            if voice is not None and speaker is not None and emotion is not None and features is not None:
+            if speaker is not None:
                 self.instance._spk_cache[self._key(voice)] = tuple(speaker[name] for name in _SPEAKER_ATTRIBUTES)
-                self.instance._emo_cache[self._key(emotion)] = features["features"]
+            if acted is not None:
+                self.instance._emo_cache[self._key(emotion)] = acted["features"]
             return
         for name, attribute in _SPEAKER_ATTRIBUTES.items():
             setattr(self.instance, attribute, speaker[name] if speaker else None)
-        self.instance.cache_spk_audio_prompt = str(voice) if voice else None
-        self.instance.cache_emo_cond = features["features"] if features else None
-        self.instance.cache_emo_audio_prompt = str(emotion) if emotion else None
+        self.instance.cache_spk_audio_prompt = str(voice) if speaker else None
+        self.instance.cache_emo_cond = acted["features"] if acted else None
+        self.instance.cache_emo_audio_prompt = str(emotion) if acted else None
 
     def _key(self, path: Path) -> Any:
         return sys.modules[self._upstream.module]._audio_key(str(path))  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ from typing import Any
 
 from launcher.errors import EngineError
 from webui.engine.indextts.files import BIGVGAN, CAMPPLUS, MASKGCT, QWEN_DIR, W2V_BERT, FoundFiles
-from webui.engine.indextts.options import Options, Placement
+from webui.engine.indextts.options import Placement
 from webui.engine.indextts.text_emotion import LazyTextEmotion
 
 #: Tells the Hub's libraries that there is no network; read at their import.
@@ -102,6 +102,11 @@ def _check_transformers(found: Upstream) -> None:
         )
 
 
+def version_of(found: Upstream) -> str:
+    """The installed version; ``checkout`` for one."""
+    return importlib.metadata.version(found.distribution) if found.distribution else "checkout"
+
+
 def import_class(found: Upstream, engine_dir: Path | None) -> Any:
     """The class, imported with the environment put back and the Hub's libraries offline.
 
@@ -145,16 +150,12 @@ class Plan:
         files: where the checkpoints are.
         layout: the folder of links (`webui.engine.indextts.files.lay_out`).
         placement: device and precision.
-        options: of the engine.
-        grammars: where text normalisers keep what they build.
     """
 
     upstream: Upstream
     files: FoundFiles
     layout: Path
     placement: Placement
-    options: Options
-    grammars: Path
 
 
 def build(engine_class: Any, plan: Plan) -> Any:
@@ -248,34 +249,35 @@ class _Local:
         """As the class does it, from the local folder of ``name``."""
         return self._real.from_pretrained(self._folder(str(name)), *arguments, **{**options, "local_files_only": True})
 
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self._real(*arguments, **options)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
 
-def keep_grammars_in(folder: Path) -> None:
-    """Makes the text normalisers of both packages keep what they build in ``folder``, not beside their code."""
+def keep_grammars_in(folder: Path, upstream: Upstream) -> None:
+    """Makes the package's text normaliser keep what it builds in ``folder``, not beside its code or at home."""
     folder.mkdir(parents=True, exist_ok=True)
-    own = sys.modules.get("indextts25.utils.nemo_tn")
+    package = upstream.module.partition(".")[0]
+    own: Any = sys.modules.get(f"{package}.utils.nemo_tn")
     if own is not None and hasattr(own, "_CACHE_DIR"):
         own._CACHE_DIR = str(folder)
-    if importlib.util.find_spec("nemo_text_processing") is None:
-        return
-    module: Any = importlib.import_module("nemo_text_processing.text_normalization.normalize")
-    real = module.Normalizer
-    if getattr(real, "keeps_grammars", False):
-        real.folder = str(folder)
-        return
+    front: Any = sys.modules.get(f"{package}.utils.front")
+    normalizer = getattr(front, "TextNormalizer", None)
+    if hasattr(normalizer, "_get_nemo_normalizer"):
+        _redirect_grammars(normalizer, folder)
 
-    class Normalizer(real):  # type: ignore[misc, valid-type]
-        """NeMo's, with the pinned folder wherever a folder is given."""
 
-        keeps_grammars = True
-        folder = ""
+def _redirect_grammars(normalizer: Any, folder: Path) -> None:
+    """Wraps the method that names the folder of grammars, so that NeMo is given ours."""
+    real = getattr(normalizer._get_nemo_normalizer, "real", normalizer._get_nemo_normalizer)
 
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            if options.get("cache_dir"):
-                options["cache_dir"] = type(self).folder
-            super().__init__(*arguments, **options)
+    def get(self: Any, language: str) -> Any:
+        nemo: Any = importlib.import_module("nemo_text_processing.text_normalization.normalize")
+        make = nemo.Normalizer
+        with _replaced(nemo, "Normalizer", lambda **options: make(**{**options, "cache_dir": str(folder)})):
+            return real(self, language)
 
-    Normalizer.folder = str(folder)
-    module.Normalizer = Normalizer
+    get.real = real  # type: ignore[attr-defined]
+    normalizer._get_nemo_normalizer = get
