@@ -31,6 +31,7 @@ from launcher.alarms.names import (
 from launcher.cache.layout import cache_dir, pins
 from launcher.config import Config
 
+_CLOCK_SLACK_S = 300.0
 #: Used and total bytes of the disk that a path lies on.
 Usage = Callable[[Path], tuple[int, int]]
 
@@ -112,10 +113,15 @@ def load_alarms(snapshot: Mapping[str, Any]) -> list[Alarm]:
     ]
 
 
+def _is_within(event: Event, now: float, window_s: float) -> bool:
+    """Whether it happened lately; another host's clock, on a shared disk, may be a little ahead."""
+    return -_CLOCK_SLACK_S <= now - event.at <= window_s
+
+
 def mirror_alarms(events: Sequence[Event], now: float) -> list[Alarm]:
     """One for each mirror that kept fetches waiting again and again."""
     counts = Counter(
-        one.subject for one in events if one.kind == MIRROR_TIMEOUT_EVENT and 0 <= now - one.at <= TIMEOUT_WINDOW_S
+        one.subject for one in events if one.kind == MIRROR_TIMEOUT_EVENT and _is_within(one, now, TIMEOUT_WINDOW_S)
     )
     return [
         Alarm(
@@ -132,7 +138,7 @@ def verify_alarms(events: Sequence[Event], now: float) -> list[Alarm]:
     """One when the last verification of something found damage."""
     last: dict[str, Event] = {}
     for one in events:
-        if one.kind in (VERIFY_FAILURE_EVENT, VERIFY_SUCCESS_EVENT) and 0 <= now - one.at <= VERIFY_WINDOW_S:
+        if one.kind in (VERIFY_FAILURE_EVENT, VERIFY_SUCCESS_EVENT) and _is_within(one, now, VERIFY_WINDOW_S):
             last[one.subject] = one
     bad = sorted(subject for subject, one in last.items() if one.kind == VERIFY_FAILURE_EVENT)
     if not bad:

@@ -272,7 +272,7 @@ _OWN = (
         "",
         "Whom to tell of alarms, separated by spaces, as apprise writes addresses; needs the extra alarms.",
         "告警通知地址，用空格分隔，采用 apprise 的写法；需要安装 alarms 附加依赖。",
-        "",
+        "json://127.0.0.1:8080/alarm",
         parsers.addresses,
         secret=True,
         default_note="nobody; alarms stand in status and in the log",
