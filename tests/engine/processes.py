@@ -52,6 +52,7 @@ class WorkerProcess:
     control_address: str = ""
     engine: str = TONE
     token: str = ""
+    options: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] = field(init=False)
     address: str = field(init=False)
 
@@ -68,6 +69,7 @@ class WorkerProcess:
             "control_address": self.control_address,
             "cache_dir": str(self.folder),
             "token": self.token,
+            "options": self.options,
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "webui.engine.worker"],

@@ -43,6 +43,11 @@ class ToneEngine:
         self._loaded = True
         self._note("load")
 
+    def import_packages(self) -> None:
+        """For the fork server: nothing to import, but it may fail."""
+        if error := self._options().get("import_error"):
+            raise ImportError(error)
+
     def info(self) -> EngineInfo:
         return EngineInfo(
             name="tone",

@@ -6,6 +6,7 @@ supervisor never has to guess; reports may come from any thread; a supervisor th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -33,6 +34,7 @@ class Reporter:
         token: of a TCP address.
         on_message: called with every message from the supervisor, in the connection's thread.
         subscribe: whether to ask for snapshots on every new connection.
+        pid: of the process that the supervisor has started; this one when it is 0.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class Reporter:
         *,
         on_message: Callable[[dict[str, Any]], None] | None = None,
         subscribe: bool = False,
+        pid: int = 0,
     ) -> None:
         self._component = component
+        self._pid = pid or os.getpid()
         self._address = address
         self._token = token
         self._on_message = on_message
@@ -79,6 +83,17 @@ class Reporter:
         """Reports why the component cannot serve; waits a moment for a connection, since the process ends next."""
         self._report_last("failed", message=error.message, fix=error.fix)
 
+    def idle(self) -> None:
+        """Reports that the component has had nothing to do for as long as the settings allow."""
+        self._report("idle")
+
+    def command(self, name: str, **fields: Any) -> None:
+        """Asks the supervisor to do something; what comes of it is seen in the snapshots."""
+        with self._lock:
+            if self._channel is not None:
+                with contextlib.suppress(ChannelError):  # the connection is made again; the caller asks again
+                    self._channel.send({"command": name, **fields})
+
     def stopping(self) -> None:
         """Reports a clean stop."""
         self._report("stopping")
@@ -99,7 +114,8 @@ class Reporter:
     def _report(self, event: str, **fields: Any) -> None:
         message = {"event": event, "component": self._component, **fields}
         with self._lock:
-            self._latest = message
+            if event != "idle":  # of this moment only
+                self._latest = message
             if self._channel is None:
                 return
             try:
@@ -138,7 +154,7 @@ class Reporter:
     def _introduce(self, channel: Channel) -> None:
         channel.set_timeout(None)
         with self._lock:
-            channel.send({"event": "hello", "component": self._component, "pid": os.getpid()})
+            channel.send({"event": "hello", "component": self._component, "pid": self._pid})
             if self._subscribe:
                 channel.send({"command": "subscribe"})
             if self._latest is not None:

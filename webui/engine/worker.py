@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from launcher.channel import bind_socket
 from launcher.errors import ConfigError, LauncherError
 from webui.engine.child import end_with_supervisor, log_to_stderr, read_settings_line
+from webui.engine.forkserver import ENDING, READY, ForkServer, Inheritance, is_worth_it
 from webui.engine.reporting import Reporter
 from webui.settings import WorkerSettings, parse_settings
 
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 #: Seconds that a request in progress may take once the end was asked for; cancelled speech needs 0.2.
 GRACE_S = 3
+#: Between two looks at whether the engine is idle, at least.
+IDLE_POLL_S = 0.5
 
 
 class Worker:
@@ -36,13 +39,17 @@ class Worker:
 
     Args:
         settings: from the supervisor.
+        parent: the fork server that started this process, if one did.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, parent: Inheritance | None = None) -> None:
         if settings.address.startswith("tcp:") and not settings.token:
             raise ConfigError("The engine would listen on TCP without a token.", fix="Give WorkerSettings a token.")
         self._settings = settings
-        self._reporter = Reporter("engine", settings.control_address, settings.control_token)
+        self._parent = parent
+        # The supervisor knows the engine by the process that it has started.
+        pid = parent.pid if parent else os.getpid()
+        self._reporter = Reporter("engine", settings.control_address, settings.control_token, pid=pid)
         self._holder: EngineHolder | None = None
         self._server: ChildServer | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -54,7 +61,7 @@ class Worker:
         Raises:
             OSError: when the address cannot be bound.
         """
-        sock, _ = bind_socket(self._settings.address)
+        sock = self._parent.sock if self._parent else bind_socket(self._settings.address)[0]
         self._reporter.start()
         # Imported now: the socket is already there, and whoever connects waits instead of being refused.
         from webui.engine.holder import EngineHolder
@@ -71,22 +78,15 @@ class Worker:
         if not self.exit_code:
             self._reporter.stopping()
         self._reporter.close()
+        self._tell_parent(ENDING)
         return self.exit_code
 
-    def _create_engine(self) -> Engine:
-        from webui.engine.registry import ENGINES, create_engine
+    def _tell_parent(self, word: bytes) -> None:
+        if self._parent is not None:
+            self._parent.tell(word)
 
-        name = self._settings.engine
-        # The settings come from our own supervisor or command line, never from a request: a direct target is safe.
-        engines = {name: name} if ":" in name else ENGINES
-        return create_engine(
-            name,
-            cache_dir=Path(self._settings.cache_dir),
-            device=self._settings.device,
-            threads=self._settings.threads,
-            options=self._settings.options,
-            engines=engines,
-        )
+    def _create_engine(self) -> Engine:
+        return create_engine_of(self._settings)
 
     def _start_loading(self) -> None:
         self._loading = asyncio.get_running_loop().create_task(self._load())
@@ -103,6 +103,62 @@ class Worker:
                 self._server.ask_to_stop()
             return  # without a supervisor, whoever started this process reads the failure from /health
         self._reporter.ready(info.to_json())
+        self._tell_parent(READY)
+        await self._watch_idle()
+
+    async def _watch_idle(self) -> None:
+        """Tells the supervisor when nobody has wanted anything for long; it then ends this process."""
+        assert self._holder is not None
+        limit_s = float(self._settings.options.get("idle_unload_s") or 0)
+        while limit_s and self._settings.control_address:
+            left_s = limit_s - self._holder.idle_s
+            if left_s <= 0:
+                self._reporter.idle()
+            await asyncio.sleep(max(left_s, IDLE_POLL_S))
+
+
+def create_engine_of(settings: WorkerSettings) -> Engine:
+    """The engine that the settings name, not loaded.
+
+    Raises:
+        EngineError: when it is unknown or a package that it needs is missing.
+    """
+    from webui.engine.registry import ENGINES, create_engine
+
+    name = settings.engine
+    # The settings come from our own supervisor or command line, never from a request: a direct target is safe.
+    engines = {name: name} if ":" in name else ENGINES
+    return create_engine(
+        name,
+        cache_dir=Path(settings.cache_dir),
+        device=settings.device,
+        threads=settings.threads,
+        options=settings.options,
+        engines=engines,
+    )
+
+
+def run_worker(settings: WorkerSettings) -> int:
+    """Runs the engine here, or in a process forked from here when its imports take long; returns the exit code.
+
+    Raises:
+        OSError: when the address cannot be bound.
+        LauncherError: when the settings are wrong.
+    """
+    if not is_worth_it(settings):
+        return Worker(settings).run()
+
+    def prepare() -> None:
+        import webui.engine.holder
+        import webui.engine.service
+        import webui.engine.serving  # noqa: F401 - what `Worker.run` imports
+
+        engine = create_engine_of(settings)
+        import_packages = getattr(engine, "import_packages", None)
+        if import_packages is not None:
+            import_packages()
+
+    return ForkServer(settings, lambda parent: Worker(settings, parent).run(), prepare).run()
 
 
 def main() -> int:
@@ -112,7 +168,7 @@ def main() -> int:
         sys.stderr.write("The engine is started by the launcher: python -m launcher start\n")
         return ConfigError.exit_code
     try:
-        return Worker(parse_settings(WorkerSettings, read_settings_line())).run()
+        return run_worker(parse_settings(WorkerSettings, read_settings_line()))
     except (ValueError, LauncherError) as error:
         sys.stderr.write(f"ERROR The engine cannot start: {error}\n")
         return error.exit_code if isinstance(error, LauncherError) else ConfigError.exit_code
