@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from launcher.hub.journal import Block
 from launcher.hub.mirrors import Mirror
-from launcher.hub.partial import READ_BYTES, PartialFile
+from launcher.hub.partial import PartialFile
 from launcher.hub.planner import Planner
 from launcher.hub.remote_files import Hash, RemoteFile
 
@@ -69,12 +69,12 @@ class Job:
         self._hash = self.file.start_hash()
         self.hashed = 0
 
-    def hash_to(self, end: int) -> None:
-        """Lets the digest see the bytes up to ``end``, at most `READ_BYTES` of them."""
-        data = self.partial.read(self.hashed, min(READ_BYTES, end - self.hashed))
+    def hash_to(self, end: int, buffer: memoryview) -> None:
+        """Lets the digest see the bytes up to ``end``, at most as many as ``buffer`` holds."""
+        count = self.partial.read_into(self.hashed, buffer[: end - self.hashed])
         assert self._hash is not None
-        self._hash.update(data)
-        self.hashed += len(data)
+        self._hash.update(buffer[:count])
+        self.hashed += count
 
     def has_right_digest(self) -> bool:
         """Whether the whole file is what the mirrors agreed on."""

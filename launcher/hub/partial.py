@@ -114,6 +114,14 @@ class PartialFile:
             os.lseek(self._descriptor, place, os.SEEK_SET)
             return os.read(self._descriptor, length)
 
+    def read_into(self, place: int, view: memoryview) -> int:
+        """Fills ``view`` from ``place`` on, as far as there is something; returns how many bytes."""
+        if hasattr(os, "preadv"):
+            return os.preadv(self._descriptor, [view], place)
+        data = self.read(place, len(view))
+        view[: len(data)] = data
+        return len(data)
+
     def record(self, block: Block) -> None:
         """Writes into the journal that the block is there; it overlaps with none on record.
 
@@ -137,10 +145,10 @@ class PartialFile:
 
     def digest_of(self, block: Block, found: Hash) -> str:
         """The digest of a block as it is on the disk now, made with the fresh hash ``found``."""
-        place = block.start
-        while place < block.end and (data := self.read(place, min(READ_BYTES, block.end - place))):
-            found.update(data)
-            place += len(data)
+        place, buffer = block.start, memoryview(bytearray(min(READ_BYTES, block.end - block.start)))
+        while place < block.end and (count := self.read_into(place, buffer[: block.end - place])):
+            found.update(buffer[:count])
+            place += count
         return found.hexdigest()
 
     def sync(self) -> None:

@@ -19,6 +19,7 @@ from launcher.hub.client import Client, MirrorFault, Opened
 from launcher.hub.jobs import Job
 from launcher.hub.journal import Block, BlockHash
 from launcher.hub.mirrors import PROGRESS_BYTES, Mirror, Patience, reasons_text
+from launcher.hub.partial import READ_BYTES
 from launcher.hub.planner import Lease
 from launcher.hub.receiving import Request, Source, check_answer, location_of
 
@@ -30,7 +31,10 @@ _MOST_PIECE_BYTES = 64 << 20
 _PIECE_S = 4.0
 #: What a crash may cost each connection: so much is written between two lines of the journal.
 BLOCK_BYTES = 1 << 18
-_READ_BYTES = 1 << 18
+#: Taken from a connection before it is written: what arrives in `_READ_S`, but neither a crumb nor a feast.
+_LEAST_READ_BYTES = 1 << 16
+_MOST_READ_BYTES = 1 << 20
+_READ_S = 0.05
 _WATCH_S = 0.2
 #: How long the threads get to end. One may still wait for a mirror that has gone silent: it writes nothing any more.
 _END_S = 2.0
@@ -145,6 +149,7 @@ class Transfer:
     # Who fetches what
 
     def _work(self, mirror: Mirror) -> None:
+        buffer = memoryview(bytearray(_MOST_READ_BYTES))
         while True:
             with self._condition:
                 turn = None
@@ -156,7 +161,7 @@ class Transfer:
                 if turn is None:
                     return
                 mirror.active += 1
-            self._fetch(mirror, *turn)
+            self._fetch(mirror, *turn, buffer)
 
     def _next_turn(self, mirror: Mirror) -> tuple[Job, Lease] | None:
         now = self._clock()
@@ -201,7 +206,7 @@ class Transfer:
 
     # Fetching one lease
 
-    def _fetch(self, mirror: Mirror, job: Job, lease: Lease) -> None:
+    def _fetch(self, mirror: Mirror, job: Job, lease: Lease, buffer: memoryview) -> None:
         started = self._clock()
         located = False
         fault = None
@@ -209,7 +214,11 @@ class Transfer:
             request = Request.of(mirror, self._source, job, lease)
             located = request.is_located
             with self._client.open(request.url, token=request.token, headers=request.headers) as opened:
-                self._receive(mirror, job, lease, opened, request)
+                skip = check_answer(opened, request, job.file, self._source.commit)
+                self._skip(mirror, opened, skip, buffer)
+                self._receive(mirror, job, lease, opened, buffer)
+                if lease.end == request.end and not lease.left:
+                    opened.read(1)  # the answer's end, so that its connection can be used again
                 if not located:
                     self._remember(mirror, job, opened)
         except MirrorFault as error:
@@ -232,33 +241,36 @@ class Transfer:
             with self._condition:
                 job.locations[mirror] = place
 
-    def _receive(self, mirror: Mirror, job: Job, lease: Lease, opened: Opened, request: Request) -> None:
-        skip = check_answer(opened, request, job.file, self._source.commit)
+    def _skip(self, mirror: Mirror, opened: Opened, length: int, buffer: memoryview) -> None:
+        """Reads over what is there already, for a mirror that serves only whole files."""
+        while length and not self._stopping:
+            count = opened.read_into(buffer[:length], 1, 0)
+            if not count:
+                raise MirrorFault("broken", f"ended {length} bytes before the part that is missing")
+            mirror.received_bytes += count
+            length -= count
+
+    def _receive(self, mirror: Mirror, job: Job, lease: Lease, opened: Opened, buffer: memoryview) -> None:
         start, found = lease.accepted, BlockHash()
         try:
             while lease.left > 0:
-                data = opened.read(_READ_BYTES)
-                if not data:
+                rate = lease.rate(self._clock()) or mirror.rate
+                wish = max(_LEAST_READ_BYTES, min(int(rate * _READ_S), _MOST_READ_BYTES))
+                count = opened.read_into(buffer[: lease.left], wish, _READ_S)
+                if not count:
                     raise MirrorFault("broken", f"ended {lease.left} bytes early")
-                mirror.received_bytes += len(data)
-                if skip:
-                    skipped = min(skip, len(data))
-                    skip -= skipped
-                    data = data[skipped:]
+                mirror.received_bytes += count
                 with self._condition:
                     if self._stopping:
                         return
                     place = lease.accepted
-                    taken = job.plan.accept(lease, len(data), self._clock())
-                part = memoryview(data)[:taken]
-                job.partial.write(place, part)
-                found.update(part)
-                if lease.accepted - start >= BLOCK_BYTES:
+                    taken = job.plan.accept(lease, count, self._clock())
+                job.partial.write(place, buffer[:taken])
+                found.update(buffer[:taken])
+                if lease.accepted - start >= max(BLOCK_BYTES, wish):
                     self._record(mirror, job, lease, start, found.hexdigest())
                     start, found = lease.accepted, BlockHash()
                 self._check_speed(mirror, lease)
-            if lease.end == request.end:
-                opened.read(1)  # the answer's end, so that its connection can be used again
         finally:
             if lease.accepted > start:
                 self._record(mirror, job, lease, start, found.hexdigest())
@@ -267,7 +279,9 @@ class Transfer:
         with self._condition:
             job.partial.record(Block(start, lease.accepted, digest, mirror.url))
             job.plan.record(lease)
-            self._hashable.notify()
+            # Whoever hashes is woken for something worth it; it looks by itself, too.
+            if job.plan.prefix - job.hashed >= READ_BYTES or job.plan.is_complete:
+                self._hashable.notify()
 
     def _check_speed(self, mirror: Mirror, lease: Lease) -> None:
         now = self._clock()
@@ -300,6 +314,7 @@ class Transfer:
 
     def _verify(self) -> None:
         synced: dict[Job, int] = {}
+        buffer = memoryview(bytearray(READ_BYTES))
         while True:
             with self._condition:
                 job = self._next_to_hash()
@@ -312,7 +327,7 @@ class Transfer:
                 if self._stopping or self._failure or self._crash:
                     return
             if job.hashed < prefix:
-                job.hash_to(prefix)
+                job.hash_to(prefix, buffer)
             if job.hashed - synced.get(job, 0) >= _SYNC_BYTES:
                 job.partial.sync()
                 synced[job] = job.hashed
