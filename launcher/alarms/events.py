@@ -11,10 +11,11 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.alarms.names import MIRROR_TIMEOUT_EVENT
+from launcher.alarms.names import MIRROR_TIMEOUT_EVENT, VERIFY_FAILURE_EVENT, VERIFY_SUCCESS_EVENT
 
 FILE_NAME = "events.jsonl"
 #: About 1,000 lines; then the older half goes.
@@ -58,6 +59,23 @@ def note_mirror(cache: Path, url: str, reason: str) -> None:
     """Adds a mirror's time-out, when ``reason`` (a clause, why it was left out) tells of one."""
     if _WAITED.search(reason):
         note(cache, MIRROR_TIMEOUT_EVENT, url)
+
+
+def note_verification(cache: Path, checked: Iterable[str], damaged: Iterable[str]) -> None:
+    """Adds the outcome of a verification; what was always right makes no line.
+
+    Args:
+        cache: root of the pinned cache.
+        checked: repositories that were looked at.
+        damaged: those among them with damaged files.
+    """
+    bad = set(damaged)
+    last = {one.subject: one.kind for one in recent(cache) if one.kind in (VERIFY_FAILURE_EVENT, VERIFY_SUCCESS_EVENT)}
+    for repo in sorted(set(checked) | bad):
+        if repo in bad:
+            note(cache, VERIFY_FAILURE_EVENT, repo)
+        elif last.get(repo) == VERIFY_FAILURE_EVENT:
+            note(cache, VERIFY_SUCCESS_EVENT, repo)
 
 
 def recent(cache: Path) -> list[Event]:

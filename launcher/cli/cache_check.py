@@ -50,6 +50,7 @@ def verify_command(context: Context, *, names: tuple[str, ...], online: bool, qu
     usage = load_usage(config, cache)
     chosen = _chosen(usage, names)
     report, silent = _check(context, config, chosen, online=online, contents=not quick)
+    _remember(config, chosen, [finding.repo for finding in report.findings])
     data = {"cache": str(usage.cache), **_report_json(report), "not_compared": silent}
     context.output.result(data, lambda: _report_text(report, "Mend them with: cache repair"))
     context.output.warnings(f"{name} could not be compared: {reason}" for name, reason in silent.items())
@@ -85,6 +86,7 @@ def repair_command(context: Context, *, names: tuple[str, ...], online: bool, qu
             )
         repos = [named.repo for named in chosen]
         done = repair(repos, report.findings, _fetch_for(context, config, usage.cache), setting)
+    _remember(config, chosen, [finding.repo for finding in report.findings] if done.failed else [])
     data = {
         "cache": str(usage.cache),
         **_report_json(report),
@@ -95,6 +97,14 @@ def repair_command(context: Context, *, names: tuple[str, ...], online: bool, qu
     }
     context.output.result(data, lambda: _repaired_text(report, done))
     return FetchError.exit_code if done.failed else 0
+
+
+def _remember(config: Config, chosen: Sequence[Named], damaged: Sequence[str]) -> None:
+    """Lets the alarms know."""
+    from launcher.alarms.events import note_verification
+    from launcher.cache.layout import cache_dir
+
+    note_verification(cache_dir(config), [named.repo.full_name for named in chosen], damaged)
 
 
 def _chosen(usage: Usage, names: tuple[str, ...]) -> list[Named]:

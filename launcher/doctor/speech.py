@@ -22,19 +22,17 @@ def check_engine(ground: Ground) -> Finding:
 def check_weights(ground: Ground) -> Finding:
     """The models that this engine loads are complete."""
     from launcher.engines.choice import choose
-    from launcher.hub.catalog import lookup
-    from launcher.hub.fetch import look
+    from launcher.hub.bringing import missing, needs
 
-    models = choose(ground.config).models
-    if not models:
+    choice = choose(ground.config)
+    parts = needs(ground.config, choice.name)
+    if not parts:
         return Finding("Weights", OK, "this engine brings its own")
-    cache, missing, missing_bytes = hub_cache(ground), [], 0
-    for part in (part for model in models for part in lookup(model).parts):
-        state = look(cache, part.wanted)
-        if state is None or state.missing:
-            missing.append(part.repo)
-            missing_bytes += sum(part.sizes.values()) if state is None else state.missing_bytes
-    if missing:
-        detail = f"missing or partial: {listed(missing)}, {size_text(missing_bytes)} to fetch"
-        return Finding("Weights", WARNING, detail, f"Run: fetch {' '.join(models)} (the next start does it too).")
-    return Finding("Weights", OK, f"{', '.join(models)}: complete")
+    lacking = missing(hub_cache(ground), parts)
+    if lacking:
+        size = sum(one.size_bytes for one in lacking)
+        detail = f"missing or partial: {listed([one.wanted.repo for one in lacking])}, {size_text(size)} to fetch"
+        return Finding(
+            "Weights", WARNING, detail, f"Run: fetch {' '.join(choice.models)} (the next start does it too)."
+        )
+    return Finding("Weights", OK, f"{len(parts)} repositories, complete")

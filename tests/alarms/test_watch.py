@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from launcher.alarms.events import FILE_NAME, note, note_mirror, recent
+from launcher.alarms.events import FILE_NAME, note, note_mirror, note_verification, recent
 from launcher.alarms.names import ALARMS, METRICS, Alarm
 from launcher.alarms.watch import disk_alarms, load_alarms, look, mirror_alarms, usage_of, verify_alarms
 from launcher.config import load
@@ -83,6 +83,16 @@ def test_damage_is_an_alarm_until_it_is_mended(tmp_path: Path) -> None:
     assert found.code == "verify_failures" and "org/b" in found.message and "org/a" not in found.message
     note(tmp_path, "verify_success", "org/b", at=NOW)
     assert not verify_alarms(recent(tmp_path), NOW)
+
+
+def test_a_verification_is_remembered_only_when_it_matters(tmp_path: Path) -> None:
+    note_verification(tmp_path, ["org/a", "org/b"], [])
+    assert not (tmp_path / FILE_NAME).exists()
+    note_verification(tmp_path, ["org/a", "org/b"], ["org/b"])
+    note_verification(tmp_path, ["org/a"], [])
+    assert [one.subject for one in recent(tmp_path)] == ["org/b"]
+    note_verification(tmp_path, ["org/a", "org/b"], [])
+    assert [one.kind for one in recent(tmp_path)] == ["verify_failure", "verify_success"]
 
 
 def test_everything_together(tmp_path: Path) -> None:
