@@ -55,18 +55,20 @@ class FakeChild:
 class World:
     """A keeper in a loop whose clock the test moves."""
 
-    def __init__(self, *, limit: int = 2, component: str = "page") -> None:
+    def __init__(self, *, limit: int = 2, component: str = "page", task: bool = False) -> None:
         self.clock = Clock()
         self.loop = Loop(self.clock)
         self.logs = Logs()
         self.status = Status(
             instance="i", version="1", url="", host="", port=1, pid=1, clock=self.clock, wall_clock=self.clock
         )
+        if task:
+            self.status.expect_weights()
         self.children: list[FakeChild] = []
         self.calls: list[str] = []
         self.times = StartTimes(None)
         self.keeper = Keeper(
-            ChildSpec(component, ("x",), {}, {}),
+            ChildSpec(component, ("x",), {}, {}, is_task=task),
             loop=self.loop,
             status=self.status,
             logs=self.logs,
@@ -76,6 +78,7 @@ class World:
                 started=lambda: self.calls.append("started"),
                 ready=lambda: self.calls.append("ready"),
                 down=lambda: self.calls.append("down"),
+                failed=lambda error: self.calls.append(f"failed {error['message']}"),
             ),
             budget=CrashBudget(limit, 60.0),
             patience=Patience(hello_s=30.0, silence_s=50.0),
@@ -301,3 +304,70 @@ def test_exits_are_named() -> None:
     assert describe_exit(3) == "ended with exit code 3"
     assert describe_exit(-11) == "was killed by SIGSEGV"
     assert describe_exit(-100) == "was killed by signal 100"
+
+
+def test_unloaded_it_stays_away_until_it_is_wanted() -> None:
+    world = World(component="engine")
+    world.keeper.start()
+    world.say("ready")
+    world.keeper.unload()
+    assert (world.keeper.state, world.child.signals, world.calls[-1]) == ("stopping", ["terminate"], "down")
+    world.crash(0)
+    assert world.keeper.state == "unloaded" and world.keeper.remaining_s() is None
+    world.pass_time(30.0)
+    assert len(world.children) == 1
+    world.keeper.load()
+    world.keeper.load()
+    assert len(world.children) == 2 and world.keeper.state == "starting"
+    world.say("ready")
+    assert world.keeper.state == "ready" and world.status.components["engine"].restarts == 0
+
+
+def test_wanted_while_it_is_unloaded_it_comes_back_at_once() -> None:
+    world = World(component="engine")
+    world.keeper.start()
+    world.say("ready")
+    world.say("idle")
+    assert world.keeper.state == "stopping"
+    world.keeper.load()
+    world.crash(0)
+    assert world.keeper.state == "starting" and len(world.children) == 2
+    # What it said of idleness before it was ready again counts for nothing.
+    world.say("idle")
+    assert world.child.signals == []
+
+
+def test_a_task_that_is_done_ends_without_a_crash() -> None:
+    world = World(component="weights", task=True)
+    world.keeper.start()
+    world.say("ready", info={})
+    world.crash(0)
+    assert world.keeper.state == "ready" and len(world.children) == 1
+    world.keeper.restart()
+    world.say("failed", message="No mirror.", fix="Set one.")
+    world.crash(10)
+    assert (world.keeper.state, world.calls[-1]) == ("failed", "failed No mirror.")
+
+
+def test_a_crash_that_the_child_mends_itself_counts_as_one() -> None:
+    world = World(limit=2, component="engine")
+    world.keeper.start()
+    world.pass_time(20.0)
+    world.say("ready")
+    usual_s = world.times.usual_s("engine")
+    for count in (1, 2):
+        world.say("replaced", status=-11)
+        engine = world.status.components["engine"]
+        assert (world.keeper.state, engine.restarts) == ("restarting", count)
+        assert engine.error is not None and "SIGSEGV" in engine.error["message"]
+        world.say("progress", progress={"stage": "load"})
+        world.say("ready")
+        assert world.keeper.state == "ready" and engine.error is None
+    assert len(world.children) == 1 and world.child.signals == []
+    assert world.times.usual_s("engine") == usual_s  # a quick return says nothing about a start
+    world.say("replaced", status=-11)
+    assert world.child.signals == ["terminate"]
+    world.crash(0)
+    assert world.keeper.state == "failed"
+    error = world.status.components["engine"].error
+    assert error is not None and "3 times" in error["message"]
