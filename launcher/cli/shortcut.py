@@ -47,11 +47,9 @@ def status_command(context: Context) -> int:
         where = ", ".join(str(place.parent) for place in paths(spec, desktop))
         context.output.result({"shortcuts": {}}, f"There is no shortcut in {where}.")
         return NotRunningError.exit_code
-    old = {
-        place: " (of an earlier version: install it again)" if current is False else ""
-        for place, current in found.items()
-    }
-    context.output.result({"shortcuts": found}, "\n".join(f"{place}{note}" for place, note in old.items()))
+    old = " (of an earlier version: install it again)"
+    lines = [f"{place}{old if current is False else ''}" for place, current in found.items()]
+    context.output.result({"shortcuts": found}, "\n".join(lines))
     return 0
 
 

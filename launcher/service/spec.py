@@ -35,6 +35,7 @@ class ServiceSpec:
         user: who runs a machine's service; empty for the user's own.
         listen: address of a socket that the service manager opens, ``host:port``; empty for none.
         stop_s: seconds that a stop may take.
+        reads: what must be readable besides: the packages, and the interpreter behind the environment's links.
     """
 
     instance: str
@@ -46,6 +47,7 @@ class ServiceSpec:
     user: str = ""
     listen: str = ""
     stop_s: int = 30
+    reads: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -94,6 +96,7 @@ def make_spec(config: Config, *, system: bool, socket: bool, user: str, python: 
         user=user if system else "",
         listen=f"{host}:{config.port}" if socket else "",
         stop_s=int(config.stop_grace_s) + CLEARING_S,
+        reads=(root, Path(python).resolve()),
     )
 
 

@@ -158,10 +158,6 @@ def _ordering(spec: ServiceSpec) -> str:
 
 def _home_access(spec: ServiceSpec) -> str:
     """Home folders are hidden unless the service's own files lie in one."""
-    needed = [Path(spec.command[0]), spec.folder, spec.data_dir, *_python_path(spec)]
+    needed = [Path(spec.command[0]), spec.folder, spec.data_dir, *spec.reads]
     homes = (Path("/home"), Path("/root"), Path("/run/user"))
     return "read-only" if any(path.is_relative_to(home) for path in needed for home in homes) else "yes"
-
-
-def _python_path(spec: ServiceSpec) -> list[Path]:
-    return [Path(part) for part in spec.environment.get("PYTHONPATH", "").split(":") if part]
