@@ -53,7 +53,7 @@ def create_app(
     """
     app = FastAPI(title="tts-launcher", version=settings.version, docs_url=None, redoc_url=None, openapi_url=None)
     rules = AccessRules(token=settings.token, allowed_hosts=settings.allowed_hosts)
-    offer = Offer(engine)
+    offer = Offer(engine, link)
     app.router.routes += [
         *status.routes(link),
         *speech.routes(engine, synthesis, offer, max_text_chars=settings.max_text_chars),

@@ -1,9 +1,10 @@
-"""What the engine offers, known even while it restarts."""
+"""What the engine offers, known even while it restarts or is unloaded."""
 
 from __future__ import annotations
 
 from webui.engine.base import EngineInfo
 from webui.engine.client import EngineAwayError, EngineClient
+from webui.supervisor_link import SupervisorLink
 
 
 class Offer:
@@ -11,10 +12,12 @@ class Offer:
 
     Args:
         engine: whom to ask.
+        link: the supervisor, which knows what the engine said when it was ready.
     """
 
-    def __init__(self, engine: EngineClient) -> None:
+    def __init__(self, engine: EngineClient, link: SupervisorLink) -> None:
         self._engine = engine
+        self._link = link
         self._last: EngineInfo | None = None
 
     async def info(self) -> EngineInfo:
@@ -26,6 +29,8 @@ class Offer:
         try:
             self._last = await self._engine.info()
         except EngineAwayError:
-            if self._last is None:
+            told = self._link.engine.get("info") or {}
+            if self._last is None and "voices" not in told:
                 raise
+            self._last = self._last or EngineInfo.from_json(told)
         return self._last

@@ -150,6 +150,7 @@ class EngineHolder:
             raise self.error from error
         self._engine, self.info = engine, engine.info()
         self.state, self.progress = "ready", None
+        self._used_at = time.monotonic()
         return self.info
 
     def _report(self, progress: Progress) -> None:
