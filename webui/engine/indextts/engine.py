@@ -7,6 +7,7 @@ nothing stays half loaded; no file outside the pinned caches is written and no h
 from __future__ import annotations
 
 import gc
+import importlib
 import importlib.util
 import logging
 import os
@@ -42,6 +43,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 SAMPLE_RATE_HZ = 22_050
+#: What upstream imports only while its constructor or its first request runs; those that are installed.
+_IMPORTED_LATE = (
+    "webui.engine.indextts.speaking",
+    "webui.engine.indextts.features",
+    "webui.engine.indextts.coverage",
+    "nemo_text_processing.text_normalization.normalize",
+    "nemo_text_processing.text_normalization.zh.taggers.tokenize_and_classify",
+    "nemo_text_processing.text_normalization.zh.verbalizers.verbalize_final",
+    "torch.utils.serialization",
+)
 #: Silence between two segments: upstream's own.
 PAUSE_S = 0.2
 
@@ -138,6 +149,17 @@ class IndexTTS:
         reader = self._text_emotion()
         if reader is not None:
             reader.release()
+
+    def import_packages(self) -> None:
+        """Imports what `load` imports and touches no device; for `webui.engine.forkserver`."""
+        from webui.engine.indextts.upstream import find_upstream, import_class
+        from webui.engine.preload import construct, importing
+
+        with importing():
+            import_class(find_upstream(self.name, self._options.engine_dir), self._options.engine_dir)
+            for name in (*_IMPORTED_LATE, construct.__module__):
+                if importlib.util.find_spec(name.partition(".")[0]) is not None:
+                    importlib.import_module(name)
 
     # --- loading -----------------------------------------------------------------------------------------------
 
