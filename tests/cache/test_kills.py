@@ -163,19 +163,19 @@ def test_backup(tmp_path: Path, filled: Path, driver: Driver, other_disk: Path) 
     target = data / "cache" / "huggingface" / "hub"
     shutil.copytree(filled, target, symlinks=True)
 
+    names = {path.name for path in target.rglob("*")} | contents(target)
+    sizes = {path.stat().st_size for path in target.rglob("*") if path.is_file()}
+
     def prepare() -> tuple[str, ...]:
         shutil.rmtree(store, ignore_errors=True)
         return ("cache", "backup", str(store), "--data-dir", str(data))
 
     def check() -> None:
-        assert is_whole(target)
         for path in (store / "objects").glob("*/*"):
-            assert path.name in {part.name for part in target.rglob("*")} | contents(target), (
-                "a part has its final name"
-            )
+            assert path.name in names and path.stat().st_size in sizes, "a part has its final name"
 
     def finish() -> None:
-        assert weights() <= contents(store / "objects")
+        assert is_whole(target) and weights() <= contents(store / "objects")
         assert driver.run("cache", "backup", str(store), "--verify", "--data-dir", str(data))[0] == 0
         assert not (store / "unfinished").exists()
 
