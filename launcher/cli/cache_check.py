@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -44,6 +45,7 @@ _quick = click.option("--quick", is_flag=True, help="Compare names, sizes and sh
 @click.pass_obj
 def verify_command(context: Context, *, names: tuple[str, ...], online: bool, quick: bool, cache: Path | None) -> int:
     """Checks a cache; changes nothing."""
+    from launcher.cache.leftovers import find_leftovers
     from launcher.cli.cache_needs import load_usage
 
     config = context.load_config()
@@ -51,8 +53,13 @@ def verify_command(context: Context, *, names: tuple[str, ...], online: bool, qu
     chosen = _chosen(usage, names)
     report, silent = _check(context, config, chosen, online=online, contents=not quick)
     _remember(config, chosen, [finding.repo for finding in report.findings])
-    data = {"cache": str(usage.cache), **_report_json(report), "not_compared": silent}
+    leftovers = find_leftovers(usage, time.time()) if not names else ()
+    size = sum(one.size for one in leftovers)
+    left = {"leftovers": len(leftovers), "leftover_bytes": size}
+    data = {"cache": str(usage.cache), **_report_json(report), "not_compared": silent, **left}
     context.output.result(data, lambda: _report_text(report, "Mend them with: cache repair"))
+    if leftovers:
+        context.output.note(f"There are {len(leftovers)} leftovers, {size_text(size)}; see: cache prune --leftovers")
     context.output.warnings(f"{name} could not be compared: {reason}" for name, reason in silent.items())
     if report.findings:
         return StorageError.exit_code

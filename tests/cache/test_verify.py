@@ -190,6 +190,12 @@ def test_the_command(tmp_path: Path, hub: HubServer) -> None:
     hub.forget()
     done = launch(tmp_path, "cache", "verify", "--json", **names)
     assert (done.returncode, json.loads(done.stdout)["ok"], hub.seen()) == (0, True, [])
+    assert json.loads(done.stdout)["leftovers"] == 0
+    trash = cache / ".locks" / ".removed-models--org--gone.0" / "blobs"
+    trash.mkdir(parents=True)
+    (trash / "x").write_bytes(b"x" * 2000)
+    done = launch(tmp_path, "cache", "verify", **names)
+    assert done.returncode == 0 and "1 leftovers, 2.00 kB" in done.stderr
     assert launch(tmp_path, "cache", "verify", "--online", **names).returncode == 0
     assert hub.count() > 0 and not [one for one in hub.seen() if one.scope == "body"]
     (snapshot / "w.pth").unlink()
