@@ -1,30 +1,71 @@
-"""``logs``: what supervisor, page and engine have said, and with ``-f`` what they say from now on."""
+"""``logs``: what supervisor, page, engine and weights have said, and with ``-f`` what they say from now on."""
 
 from __future__ import annotations
 
+import re
 import threading
+from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
 
 import click
 
 from launcher.cache.layout import instance_paths
 from launcher.cli.app import Context
-from launcher.process.log_reader import follow, read_lines
+from launcher.errors import ConfigError
+from launcher.process.log_reader import follow, parse_line, read_lines, wanted
+
+COMPONENTS = ("supervisor", "page", "engine", "weights")
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @click.command(name="logs", help="Show the logs, or follow them with -f; they are kept after a stop.")
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on with every line as it comes, until Ctrl-C.")
-@click.option("--component", type=click.Choice(["supervisor", "page", "engine"]), help="Only this one's lines.")
+@click.option("--component", type=click.Choice(COMPONENTS), help="Only this one's lines.")
+@click.option("--since", metavar="WHEN", help="Only younger lines: 90s, 10m, 2h, 1d, or 2026-01-31T12:00.")
+@click.option("--grep", "pattern", metavar="REGEX", help="Only lines in which this is found; case does not matter.")
 @click.option("-n", "--lines", type=click.IntRange(0), default=200, show_default=True, help="How many old lines.")
 @click.pass_obj
-def command(context: Context, following: bool, component: str | None, lines: int) -> None:
-    """Prints log lines."""
+def command(
+    context: Context, *, following: bool, component: str | None, since: str | None, pattern: str | None, lines: int
+) -> None:
+    """Prints log lines; with ``--json`` each as an object."""
     log_dir = instance_paths(context.load_config()).log_dir
+    test = wanted(component=component, since=_moment(since), pattern=_compiled(pattern))
     if following:
-        for line in follow(log_dir, component=component, stop=threading.Event(), last=lines):
-            context.output.line(line)
+        for line in follow(log_dir, test=test, stop=threading.Event(), last=lines):
+            context.output.result(asdict(parse_line(line)), line)
         return
-    found = read_lines(log_dir, component=component, last=lines) if lines else []
+    found = read_lines(log_dir, test=test, last=lines) if lines else []
     for line in found:
-        context.output.line(line)
+        context.output.result(asdict(parse_line(line)), line)
     if not found:
         context.output.note(f"There are no such lines in {log_dir}.")
+
+
+def _moment(since: str | None) -> str:
+    """A moment as the log's times begin; empty when none is given."""
+    if since is None:
+        return ""
+    age = _AGE.fullmatch(since.strip())
+    try:
+        if age is not None:
+            moment = datetime.now(timezone.utc) - timedelta(seconds=float(age[1]) * _UNIT_S[age[2]])
+        else:
+            moment = datetime.fromisoformat(since.strip())
+    except (ValueError, OverflowError):
+        raise ConfigError(
+            f"--since {since!r:.60} is neither an age nor a time.", fix="Write 90s, 10m, 2h, 1d or 2026-01-31T12:00."
+        ) from None
+    return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def _compiled(pattern: str | None) -> re.Pattern[str] | None:
+    if pattern is None:
+        return None
+    try:
+        return re.compile(pattern, re.IGNORECASE)
+    except re.error as error:
+        raise ConfigError(
+            f"--grep {pattern!r:.60} is no regular expression: {error}.", fix="Write \\ before . ( [ *."
+        ) from None

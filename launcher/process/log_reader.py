@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,24 +22,74 @@ _BLOCK_BYTES = 64 * 1024
 _POLL_S = 0.1
 
 
+#: Whether a line is asked for.
+Wanted = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of the log, taken apart.
+
+    Attributes:
+        time: ISO 8601, UTC, milliseconds.
+        level, component, text: as written.
+    """
+
+    time: str
+    level: str
+    component: str
+    text: str
+
+
+def parse_line(line: str) -> LogLine:
+    """A line's parts; what is no line of ours is all text."""
+    parts = line.split(" ", 3)
+    return LogLine(*parts) if len(parts) == 4 else LogLine("", "", "", line)
+
+
+def any_line(_line: str) -> bool:
+    """Every line is asked for."""
+    return True
+
+
+def wanted(*, component: str | None = None, since: str = "", pattern: re.Pattern[str] | None = None) -> Wanted:
+    """A condition on lines.
+
+    Args:
+        component: who speaks; ``None`` for all.
+        since: ISO 8601 in UTC, as the log's own times begin; earlier lines are left out. Empty for all.
+        pattern: must be found in the line; ``None`` for all.
+    """
+
+    def test(line: str) -> bool:
+        return (
+            # Times of one zone and one format sort as text.
+            (not since or line[: len(since)] >= since)
+            and _is_of(line, component)
+            and (pattern is None or pattern.search(line) is not None)
+        )
+
+    return test
+
+
 def log_path(log_dir: Path, number: int) -> Path:
     """The current file (number 0) or the one that was rotated ``number`` times."""
     return log_dir / (f"{LOG_NAME}.{number}" if number else LOG_NAME)
 
 
-def read_lines(log_dir: Path, *, component: str | None = None, last: int = 200) -> list[str]:
+def read_lines(log_dir: Path, *, test: Wanted = any_line, last: int = 200) -> list[str]:
     """The newest lines, oldest first; empty when there is no log.
 
     Args:
         log_dir: folder of the log.
-        component: only this one's lines; ``None`` for all.
+        test: which lines; see `wanted`.
         last: how many at most.
     """
     with contextlib.ExitStack() as stack:
-        return _newest(_open_all(log_dir, stack), component, last)
+        return _newest(_open_all(log_dir, stack), test, last)
 
 
-def follow(log_dir: Path, *, component: str | None = None, stop: threading.Event, last: int = 0) -> Iterator[str]:
+def follow(log_dir: Path, *, test: Wanted = any_line, stop: threading.Event, last: int = 0) -> Iterator[str]:
     """Yields the newest ``last`` lines and then every line as it is written, until ``stop`` is set.
 
     What is written after this call is not missed, even when the first line is asked for later. There need be no log
@@ -46,19 +97,19 @@ def follow(log_dir: Path, *, component: str | None = None, stop: threading.Event
 
     Args:
         log_dir: folder of the log.
-        component: only this one's lines; ``None`` for all.
+        test: which lines; see `wanted`.
         stop: ends the iteration; nothing more than a tenth of a second late.
         last: how many old lines come first.
     """
     with contextlib.ExitStack() as stack:
         files = _open_all(log_dir, stack)
-        history = _newest(files, component, last)
+        history = _newest(files, test, last)
         current = files[0] if files else None
         if current is not None:
             current.file.seek(current.end)
         # From here on the generator owns the files.
         lines = itertools.chain(history, _coming(log_dir, stop, current, stack.pop_all()))
-    return (line for line in lines if _is_of(line, component))
+    return (line for line in lines if test(line))
 
 
 @dataclass
@@ -116,13 +167,13 @@ def _end_of_last_line(file: BinaryIO) -> int:
     return 0
 
 
-def _newest(files: list[_OpenFile], component: str | None, last: int) -> list[str]:
+def _newest(files: list[_OpenFile], test: Wanted, last: int) -> list[str]:
     lines: list[str] = []
     for opened in files:
         for line in _backwards(opened):
             if len(lines) >= last:
                 return lines[::-1]
-            if _is_of(line, component):
+            if test(line):
                 lines.append(line)
     return lines[::-1]
 

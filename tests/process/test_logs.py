@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from launcher.process.log_reader import LogLine, parse_line, wanted
 from launcher.process.logs import LOG_NAME, LogWriter, follow, read_lines
 from tests.process.spawn import wait_until
 
@@ -35,7 +36,7 @@ class Follower:
     def __init__(self, log_dir: Path, *, component: str | None = None, last: int = 0) -> None:
         self.lines: list[str] = []
         self._stop = threading.Event()
-        self._source = follow(log_dir, component=component, stop=self._stop, last=last)
+        self._source = follow(log_dir, test=wanted(component=component), stop=self._stop, last=last)
         self._thread = threading.Thread(target=self._collect)
         self._thread.start()
 
@@ -132,7 +133,7 @@ def test_many_threads_rotate_without_losing_a_line_or_exceeding_the_size(tmp_pat
     assert len(list(tmp_path.iterdir())) > 10
     assert max(path.stat().st_size for path in tmp_path.iterdir()) <= 4000
     for name in range(8):
-        lines = read_lines(tmp_path, component=f"thread{name}", last=10_000)
+        lines = read_lines(tmp_path, test=wanted(component=f"thread{name}"), last=10_000)
         assert [int(line.split(" ")[3]) for line in lines] == list(range(250))
         assert all(LINE.fullmatch(line) for line in lines)
 
@@ -210,7 +211,7 @@ def test_the_last_lines_are_read_across_files(tmp_path: Path) -> None:
     for number in range(100):
         writer.write("page" if number % 2 else "engine", "INFO", f"line {number}")
     assert bodies(tmp_path, last=25) == [f"line {number}" for number in range(75, 100)]
-    assert [line.split(" ", 3)[3] for line in read_lines(tmp_path, component="engine", last=3)] == [
+    assert [line.split(" ", 3)[3] for line in read_lines(tmp_path, test=wanted(component="engine"), last=3)] == [
         "line 94",
         "line 96",
         "line 98",
@@ -252,7 +253,7 @@ def test_following_begins_with_the_last_lines_and_leaves_no_gap(tmp_path: Path) 
         writer.write("page", "INFO", f"old {number}")
         writer.write("engine", "INFO", "other")
     stop = threading.Event()
-    source: Iterator[str] = follow(tmp_path, component="page", stop=stop, last=2)
+    source: Iterator[str] = follow(tmp_path, test=wanted(component="page"), stop=stop, last=2)
     writer.write("page", "INFO", "between")
     writer.write("engine", "INFO", "other")
     got: queue.Queue[str] = queue.Queue()
@@ -298,3 +299,20 @@ def test_half_a_line_is_not_followed_until_it_is_whole(tmp_path: Path) -> None:
     finally:
         follower.close()
     assert follower.lines == ["a b c first", "a b c second"]
+
+
+def test_lines_are_chosen_by_time_and_words(tmp_path: Path) -> None:
+    clock = iter([1000.0, 2000.0, 3000.0])
+    writer = LogWriter(tmp_path, clock=lambda: next(clock))
+    for text in ("first word", "second", "third WORD"):
+        writer.write("page", "info", text)
+    writer.close()
+    since = wanted(since="1970-01-01T00:33:20")
+    assert [parse_line(line).text for line in read_lines(tmp_path, test=since)] == ["second", "third WORD"]
+    words = wanted(pattern=re.compile("word", re.IGNORECASE))
+    assert [parse_line(line).text for line in read_lines(tmp_path, test=words)] == ["first word", "third WORD"]
+    assert read_lines(tmp_path, test=wanted(component="engine")) == []
+
+
+def test_a_foreign_line_is_all_text() -> None:
+    assert parse_line("half a line") == LogLine("", "", "", "half a line")

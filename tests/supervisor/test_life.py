@@ -173,6 +173,6 @@ def test_what_a_child_started_goes_with_it(instance: Instance) -> None:
 def test_logs_are_shown_by_component(instance: Instance) -> None:
     instance.start_ready()
     instance.answer("stop")
-    lines = [json.loads(line)["line"] for line in instance.run("logs", "--component", "engine").stdout.splitlines()]
+    lines = [json.loads(line)["text"] for line in instance.run("logs", "--component", "engine").stdout.splitlines()]
     assert any("engine mode=ok" in line for line in lines)
     assert not any("page mode=ok" in line for line in lines)
