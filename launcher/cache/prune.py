@@ -97,37 +97,52 @@ def plan(
         now: seconds since the epoch.
         leftovers: what goes in any case.
     """
-    owners: Counter[Identity] = Counter(
-        identity for repo in usage.repos for one in repo.revisions for identity in one.contents
-    )
-    kept: dict[str, str] = {}
-    removals: list[Removal] = []
-
-    def take(repo: Repo, revision: Revision, reason: str) -> int:
-        why = needed(repo, revision)
-        if why:
-            kept[f"{repo.full_name}@{revision.commit[:12]}"] = why
-            return 0
-        size = 0
-        for identity, content in revision.contents.items():
-            owners[identity] -= 1
-            size += 0 if owners[identity] else content.own_size
-        removals.append(Removal(repo, revision, reason, size))
-        return size
-
-    left = usage.size - sum(one.size for one in leftovers if one.kind == "unused")
+    account = _Account(usage, needed)
+    account.left -= sum(one.size for one in leftovers if one.kind == "unused")
     rest = sorted(chosen, key=lambda one: (one[1].used_at, one[0].name, one[1].commit))
     for repo, revision in list(rest):
         reason = _reason(repo, revision, rules, now)
         if reason:
             rest.remove((repo, revision))
-            left -= take(repo, revision, reason)
+            account.take(repo, revision, reason)
     if rules.keep_below_bytes is not None:
         for repo, revision in rest:
-            if left < rules.keep_below_bytes:
+            if account.left < rules.keep_below_bytes:
                 break
-            left -= take(repo, revision, "is the least recently used")
-    return Plan(tuple(removals), tuple(leftovers), kept, usage.size, left)
+            account.take(repo, revision, "is the least recently used")
+    return Plan(tuple(account.removals), tuple(leftovers), account.kept, usage.size, account.left)
+
+
+class _Account:
+    """What goes so far, and what that leaves.
+
+    Attributes:
+        removals: what goes.
+        kept: what would, and is needed.
+        left: bytes that stay in the cache.
+    """
+
+    def __init__(self, usage: Usage, needed: Callable[[Repo, Revision], str]) -> None:
+        self._needed = needed
+        self._owners: Counter[Identity] = Counter(
+            identity for repo in usage.repos for one in repo.revisions for identity in one.contents
+        )
+        self.removals: list[Removal] = []
+        self.kept: dict[str, str] = {}
+        self.left = usage.size
+
+    def take(self, repo: Repo, revision: Revision, reason: str) -> None:
+        """One more revision goes, unless it is needed; frees what no other revision has that stays."""
+        why = self._needed(repo, revision)
+        if why:
+            self.kept[f"{repo.full_name}@{revision.commit[:12]}"] = why
+            return
+        size = 0
+        for identity, content in revision.contents.items():
+            self._owners[identity] -= 1
+            size += 0 if self._owners[identity] else content.own_size
+        self.removals.append(Removal(repo, revision, reason, size))
+        self.left -= size
 
 
 def _reason(repo: Repo, revision: Revision, rules: Rules, now: float) -> str:
