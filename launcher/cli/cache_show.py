@@ -162,6 +162,7 @@ def _places(config: Config) -> list[tuple[str, str, str]]:
     runtime = below if paths.runtime_dir.parent == paths.root else short
     return [
         *found,
+        ("engines", str(config.data_dir / "engines"), below),
         ("logs", str(paths.log_dir), below),
         ("temporary", str(paths.temp_dir), f"{below}; emptied at every start"),
         ("sockets", str(paths.runtime_dir), runtime),

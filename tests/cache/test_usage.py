@@ -135,7 +135,7 @@ def test_where_names_every_path_its_reason_and_its_storage(tmp_path: Path) -> No
     assert places["HF_HOME"]["path"] == str(home) and places["HF_HOME"]["why"] == "set in the environment"
     assert places["HF_HUB_CACHE"]["path"] == str(home / "hub") and "below HF_HOME" in places["HF_HUB_CACHE"]["why"]
     assert "below LAUNCHER_DATA_DIR" in places["TORCH_HOME"]["why"]
-    assert {"kokoro", "logs", "temporary", "sockets", "NLTK_DATA"} <= places.keys()
+    assert {"kokoro", "engines", "logs", "temporary", "sockets", "NLTK_DATA"} <= places.keys()
     for place in places.values():
         assert place["kind"] and place["free_bytes"] > 0 and place["rotational"] in (True, False, None)
     assert not list(tmp_path.glob("data/*")), "where makes nothing"
