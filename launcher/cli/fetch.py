@@ -13,9 +13,7 @@ from launcher.cli.app import Context
 from launcher.errors import ConfigError, FetchError
 
 if TYPE_CHECKING:
-    from launcher.config import Config
-    from launcher.hub.endpoints import Endpoint
-    from launcher.hub.fetch import Fetched, Fetcher, State, Wanted
+    from launcher.hub.fetch import Fetched, State, Wanted
 
 _MB = 1_000_000
 #: A list that is longer says its length instead of every name.
@@ -47,25 +45,28 @@ def command(
     offline: bool,
 ) -> None:
     """Fetches, or says what is missing."""
+    from launcher.hub.bringing import bring, hub_cache
     from launcher.hub.endpoints import parse_endpoints
+    from launcher.hub.fetch import Fetcher, Reporting
 
     if not names:
         raise ConfigError("fetch needs the name of a model or a repository.", fix="See the names with: models")
     config = context.load_config()
     wanted = _wanted(names, revision, include, exclude, without_optional=without_optional)
-    if offline or config.standard.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
-        states = _check_offline(_cache(config), wanted)
+    if offline or config.is_offline:
+        states = _check_offline(hub_cache(config), wanted)
         _place(to_dir, states)
         data = {"repos": [_state_json(one, state) for one, state in zip(wanted, states, strict=True)]}
         context.output.result(data, lambda: "\n".join(f"{one.repo}: complete" for one in wanted))
         return
+    reporting = Reporting(context.output.progress, context.output.note)
     if dry_run:
-        fetcher = _fetcher(context, config, parse_endpoints(config))
+        fetcher = Fetcher(hub_cache(config), parse_endpoints(config), config.standard, reporting=reporting)
         plans = [(one, *fetcher.plan(one, update=update)) for one in wanted]
         shown = {"repos": [{**_state_json(one, state), "rejected": dict(bad)} for one, state, bad in plans]}
         context.output.result(shown, lambda: "\n".join(_plan_text(one, state, bad) for one, state, bad in plans))
         return
-    done = _fetch(context, config, wanted, update)
+    done = bring(config, wanted, reporting, update=update)
     _place(to_dir, [fetched.state for _, fetched in done])
     data = {"repos": [_fetched_json(one, fetched) for one, fetched in done]}
     context.output.result(data, lambda: "\n".join(_fetched_text(one, fetched) for one, fetched in done))
@@ -91,34 +92,6 @@ def _wanted(
         pinned = one.pinned if revision in (None, one.revision) else {}
         found[replace(one, revision=revision or one.revision, selection=chosen, pinned=pinned)] = None
     return list(found)
-
-
-def _cache(config: Config) -> Path:
-    from launcher.cache.layout import pins
-
-    return next(Path(pin.path) for pin in pins(config) if pin.name == "HF_HUB_CACHE")
-
-
-def _fetcher(context: Context, config: Config, endpoints: Sequence[Endpoint]) -> Fetcher:
-    from launcher.hub.fetch import Fetcher, Reporting
-
-    reporting = Reporting(context.output.progress, context.output.note)
-    return Fetcher(_cache(config), endpoints, config.standard, reporting=reporting)
-
-
-def _fetch(context: Context, config: Config, wanted: Sequence[Wanted], update: bool) -> list[tuple[Wanted, Fetched]]:
-    """Fetches, the best mirror so far first, and remembers how each one did."""
-    from launcher.hub.endpoints import parse_endpoints
-    from launcher.hub.ranking import Ranking
-
-    endpoints, ranking = parse_endpoints(config), Ranking.load(config)
-    done = []
-    for one in wanted:
-        fetcher = _fetcher(context, config, ranking.order(endpoints, one.repo, one.revision))
-        fetched = fetcher.fetch(one, update=update)
-        ranking.learn(endpoints, one.repo, one.revision, fetched.rates, fetched.rejected)
-        done.append((one, fetched))
-    return done
 
 
 def _check_offline(cache: Path, wanted: Sequence[Wanted]) -> list[State]:

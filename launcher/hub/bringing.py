@@ -6,7 +6,7 @@ every repository together, by the sizes that the catalog knows until a mirror ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -93,15 +93,21 @@ def offline_error(config: Config, engine: str, lacking: Sequence[Missing]) -> Fe
 
 
 def bring(
-    config: Config, parts: Sequence[Part], reporting: Reporting, *, update: bool = False
+    config: Config,
+    wanted: Sequence[Wanted],
+    reporting: Reporting,
+    *,
+    update: bool = False,
+    expected: Mapping[Wanted, int] | None = None,
 ) -> list[tuple[Wanted, Fetched]]:
     """Fetches what is missing, from the best mirror so far first, and remembers how each one did.
 
     Args:
         config: the settings.
-        parts: the repositories, in this order.
+        wanted: the repositories, in this order.
         reporting: told about all of them together.
         update: ask for the newest commits even when everything is there.
+        expected: bytes that are to come, as far as known beforehand.
 
     Raises:
         FetchError: when the mirrors cannot serve it rightly.
@@ -110,15 +116,13 @@ def bring(
     from launcher.hub.endpoints import parse_endpoints
     from launcher.hub.ranking import Ranking
 
-    cache = hub_cache(config)
     endpoints, ranking = parse_endpoints(config), Ranking.load(config)
-    whole = _Whole(reporting.progress, {one.wanted: one.size_bytes for one in missing(cache, parts)})
+    whole = _Whole(reporting.progress, dict(expected or {}))
     done = []
-    for part in parts:
-        one = part.wanted
+    for one in wanted:
         ordered = ranking.order(endpoints, one.repo, one.revision)
         told = replace(reporting, progress=whole.begin(one))
-        fetched = Fetcher(cache, ordered, config.standard, reporting=told).fetch(one, update=update)
+        fetched = Fetcher(hub_cache(config), ordered, config.standard, reporting=told).fetch(one, update=update)
         ranking.learn(endpoints, one.repo, one.revision, fetched.rates, fetched.rejected)
         whole.end()
         done.append((one, fetched))

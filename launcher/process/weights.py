@@ -73,7 +73,8 @@ def bring_weights(config: Config, engine: str, told: Told) -> None:
     if lacking and config.is_offline:
         raise offline_error(config, engine, lacking)
     if lacking:
-        bring(config, parts, Reporting(told.progress, _note))
+        expected = {one.wanted: one.size_bytes for one in lacking}
+        bring(config, [part.wanted for part in parts], Reporting(told.progress, _note), expected=expected)
 
 
 def _note(text: str) -> None:
