@@ -268,6 +268,14 @@ _OWN = (
         parsers.choice("yes", "no"),
     ),
     Key(
+        "LAUNCHER_SHARED_CACHE",
+        "auto",
+        "Whether other machines fetch into the same cache: auto (yes on a network file system), yes or no.",
+        "是否有其他机器同时向同一缓存下载：auto（网络文件系统上视为 yes）、yes 或 no。",
+        "yes",
+        parsers.choice("auto", "yes", "no"),
+    ),
+    Key(
         "LAUNCHER_ALARM_URLS",
         "",
         "Whom to tell of alarms, separated by spaces, as apprise writes addresses; needs the extra alarms.",

@@ -85,6 +85,7 @@ class Config:
     queue_size: int
     mirrors: str
     allow_http_mirrors: str
+    shared_cache: str
     package_index: str
     package_links: str
     torch_index: str
@@ -97,6 +98,11 @@ class Config:
     def is_offline(self) -> bool:
         """Whether nothing may use the network: by our own setting or by that of the Hub's library."""
         return self.offline == "yes" or self.standard.get("HF_HUB_OFFLINE", "").lower() in _TRUE
+
+    @property
+    def is_cache_shared(self) -> bool | None:
+        """Whether other machines fetch into the same cache; ``None`` when its file system decides."""
+        return {"yes": True, "no": False}.get(self.shared_cache)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, secrets included, as a JSON object: for a child's standard input and nothing else."""

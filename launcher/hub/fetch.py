@@ -20,7 +20,7 @@ from launcher.hub.audit import AUDIT_THREADS
 from launcher.hub.client import Client, Timeouts
 from launcher.hub.endpoints import Endpoint
 from launcher.hub.fetching import Fetching, Reporting
-from launcher.hub.locks import Locks
+from launcher.hub.locks import LEASE_S, Locks
 from launcher.hub.mirrors import Mirror, Patience
 from launcher.hub.placement import RepoFolder
 from launcher.hub.receipts import Receipt, Received, sha256_of, write_receipt
@@ -71,6 +71,7 @@ class Fetcher:
         timeouts: of single requests.
         links: whether the cache may use symbolic links; ``None`` finds out.
         shared: whether other machines may use the cache at the same time; ``None`` asks its file system.
+        lease_s: after so long without a sign of life another machine's attempt is taken over.
         free_bytes: how much room there is at a path.
     """
 
@@ -85,6 +86,7 @@ class Fetcher:
         timeouts: Timeouts | None = None,
         links: bool | None = None,
         shared: bool | None = None,
+        lease_s: float = LEASE_S,
         free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         self._cache = cache
@@ -95,6 +97,7 @@ class Fetcher:
         self._timeouts = timeouts or Timeouts()
         self._links = links
         self._shared = shared
+        self._lease_s = lease_s
         self._free_bytes = free_bytes
 
     def plan(self, wanted: Wanted, *, update: bool = False) -> tuple[State, Mapping[str, str]]:
@@ -141,7 +144,7 @@ class Fetcher:
             def waiting() -> None:
                 self._reporting.note(f"Another process is fetching {wanted.repo}; waiting for it.")
 
-            locks = Locks(self._cache, wanted.repo, self._is_shared())
+            locks = Locks(self._cache, wanted.repo, self._is_shared(), self._lease_s)
             with locks.wait("tts-launcher-fetch", waiting):
                 mirrors = [Mirror(endpoint) for endpoint in resolved.holders]
                 received = Fetching(

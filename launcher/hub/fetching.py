@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,8 @@ class Fetching:
 
     def _transfer(self, groups: Sequence[Sequence[RemoteFile]]) -> dict[str, Received]:
         tree = self.resolved.tree
-        jobs = {Job(files[0], PartialFile(self.folder.partial, files[0])): files for files in groups}
+        owner = uuid.uuid4().hex[:8] if self.locks.shared else ""
+        jobs = {Job(files[0], PartialFile(self.folder.partial, files[0], owner)): files for files in groups}
         self._check_space(list(jobs))
         for job in jobs:
             for mirror in self.mirrors:
@@ -147,6 +149,9 @@ class Fetching:
                     fix="Update the launcher if the model has moved on, or use another mirror.",
                 )
         job.partial.close()
+        if not job.partial.path.exists():  # after a pause so long that another machine took this one for dead
+            self.reporting.note(f"Another machine has taken over {job.file.path}.")
+            return {}
         self.folder.place(self.resolved.tree.commit, files, job.partial.path)
         job.partial.forget()
         self.acceptance.trust(job.file.etag)

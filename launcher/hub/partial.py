@@ -10,12 +10,13 @@ import contextlib
 import errno
 import os
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from launcher.errors import StorageError
 from launcher.hub.journal import Block, BlockHash, Journal
-from launcher.hub.planner import Range
+from launcher.hub.planner import Range, merged
 from launcher.hub.remote_files import Hash, RemoteFile
 
 #: Read at once when digests are compared: large enough to be cheap, small enough to be nothing.
@@ -25,15 +26,21 @@ READ_BYTES = 1 << 20
 class PartialFile:
     """One file on its way.
 
+    Where several machines share the folder each attempt has a file of its own: one whose machine was taken for dead may
+    still write into its own, and nobody takes that for the truth. What an earlier one left is copied.
+
     Args:
         folder: where partial files are kept; made when it is not there.
         file: what it will be.
+        owner: of this attempt, where each has its own; empty where the next one goes on with the same file.
     """
 
-    def __init__(self, folder: Path, file: RemoteFile) -> None:
+    def __init__(self, folder: Path, file: RemoteFile, owner: str = "") -> None:
         self.file = file
-        self.path = folder / file.etag
-        self._journal_path = folder / f"{file.etag}.journal"
+        self._owner = owner
+        name = f"{file.etag}.{owner}" if owner else file.etag
+        self.path = folder / name
+        self._journal_path = folder / f"{name}.journal"
         self._journal = Journal(self._journal_path, file.etag, file.size)
         self._descriptor = -1
         self._lock = threading.Lock()
@@ -42,7 +49,7 @@ class PartialFile:
     @property
     def has_journal(self) -> bool:
         """Whether an earlier attempt has left something."""
-        return self._journal_path.exists()
+        return self._journal_path.exists() or bool(self._earlier())
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -76,6 +83,38 @@ class PartialFile:
             self._allocate()
             self._blocks = {block.start: block for block in good}
             self._journal.begin(good)
+            for journal in self._earlier():
+                damaged += self._take_over(journal, checked)
+        return damaged
+
+    def _earlier(self) -> list[Path]:
+        """Journals of other attempts at the same content, where each has its own."""
+        if not self._owner:
+            return []
+        found = self.path.parent.glob(f"{self.file.etag}*.journal")
+        return sorted(path for path in found if path != self._journal_path)
+
+    def _take_over(self, journal: Path, checked: Callable[[int], None]) -> int:
+        """Copies what another attempt has left, and removes it; returns how many bytes were damaged."""
+        content, damaged = journal.with_suffix(""), 0
+        there = merged((block.start, block.end) for block in self._blocks.values())
+        with contextlib.suppress(FileNotFoundError), content.open("rb") as stream:
+            for block in Journal(journal, self.file.etag, self.file.size).read():
+                place = bisect_left(there, (block.end, 0))
+                if place and there[place - 1][1] > block.start:
+                    continue
+                stream.seek(block.start)
+                data = stream.read(block.end - block.start)
+                digest = BlockHash()
+                digest.update(data)
+                if digest.hexdigest() == block.digest:
+                    self.write(block.start, data)
+                    self.record(block)
+                else:
+                    damaged += len(data)
+                checked(len(data))
+        for path in (journal, content):
+            path.unlink(missing_ok=True)
         return damaged
 
     def _allocate(self) -> None:
