@@ -5,6 +5,7 @@ Invariant: exit code 0 when it runs and 4 when it does not, so that a script nee
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,17 +13,21 @@ import click
 from launcher.cache.layout import instance_paths
 from launcher.cli.app import Context
 from launcher.cli.bars import plain
-from launcher.errors import NotRunningError
+from launcher.errors import NotRunningError, StartError
 from launcher.process.instance import ask, find_running
+from launcher.process.instances import find_instances
 from launcher.process.runfile import RunFile
 from launcher.progress import Progress
 
 
 @click.command(name="status", help="Show what runs and how far it is; exit code 4 when nothing does.")
+@click.option("--all", "every", is_flag=True, help="Every instance of the data folder.")
 @click.pass_obj
-def command(context: Context) -> int:
+def command(context: Context, *, every: bool) -> int:
     """Prints the status; returns the exit code."""
     config = context.load_config()
+    if every:
+        return _show_all(context, config.data_dir)
     paths = instance_paths(config)
     run_file = RunFile(paths.run_file, paths.lock_file)
     record = find_running(run_file)
@@ -37,6 +42,25 @@ def command(context: Context) -> int:
     snapshot = ask(record, "status")
     context.output.result(snapshot, lambda: _as_text(snapshot))
     return 0
+
+
+def _show_all(context: Context, data_dir: Path) -> int:
+    """A line for each instance; 0 when one runs."""
+    shown: list[dict[str, Any]] = []
+    for each in find_instances(data_dir):
+        record = each.run_file.read() if each.state == "running" else None
+        state = "stopped" if each.state == "absent" else each.state
+        about: dict[str, Any] = {"instance": each.name, "state": state, "url": "", "pid": None}
+        if record is not None:
+            about |= {"url": record.url, "pid": record.supervisor_pid}
+            try:
+                about["state"] = ask(record, "status")["state"]
+            except (NotRunningError, StartError):
+                about["state"] = "silent"
+        shown.append(about)
+    lines = [f"{each['instance']:<16} {each['state']:<10} {each['url']}".rstrip() for each in shown]
+    context.output.result({"instances": shown}, "\n".join(lines) or f"There is no instance in {data_dir}.")
+    return 0 if any(each["pid"] is not None for each in shown) else NotRunningError.exit_code
 
 
 def _as_text(snapshot: dict[str, Any]) -> str:
