@@ -100,6 +100,11 @@ def migrate(plan: Plan, journal: Journal, tell: Tell = lambda _progress: None) -
 
 
 def _failure(error: OSError, old: OldCache) -> StorageError:
+    if error.filename and Path(os.fsdecode(error.filename)).is_relative_to(old.root):
+        return StorageError(
+            f"{os.fsdecode(error.filename)} cannot be read ({error.strerror}). Nothing of {old.root} was changed.",
+            fix="Make it readable for you, or run this as its owner.",
+        )
     found = storage_error(error, _SETTING, old.target)
     return StorageError(f"{found.message} Nothing of {old.root} was changed.", fix=found.fix)
 

@@ -133,8 +133,8 @@ def is_shared(folder: Path) -> bool:
         return False
 
 
-def adopt_umask(folder: Path) -> None:
-    """Lets this process and its children make files that the group may write, when ``folder`` is shared."""
-    if os.name == "posix" and is_shared(folder):
+def adopt_umask(*folders: Path) -> None:
+    """Lets this process and its children make files that the group may write, when one of the folders is shared."""
+    if os.name == "posix" and any(is_shared(folder) for folder in folders):
         mask = os.umask(0o022)
         os.umask(mask & ~stat.S_IRWXG)

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import TracebackType
 
@@ -27,30 +28,36 @@ class Driver:
 
     def __init__(self, environ: dict[str, str] | None = None) -> None:
         names = {name: value for name, value in os.environ.items() if not name.startswith(("LAUNCHER_", "HF_"))}
+        self._said = tempfile.NamedTemporaryFile()  # noqa: SIM115 - closed in __exit__
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.cache.killing"],
             cwd=ROOT,
-            env={**names, **(environ or {}), "PYTHONPATH": str(ROOT)},
+            env={**names, **(environ or {}), "PYTHONPATH": str(ROOT), "SAID": self._said.name},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
-    def run(self, *argv: str, change: int = 0, byte: int = 0) -> tuple[int, int]:
+    def run(self, *argv: str, change: int = 0, byte: int = 0, user: int = 0) -> tuple[int, int]:
         """Runs one command.
 
         Args:
             change: the number of the change of the disk before which it is killed; 0 lets it live.
             byte: the size that no file may exceed: the kernel kills whoever writes further; 0 for no limit.
+            user: whose rights it has; 0 keeps those of the tests.
 
         Returns:
             Its exit code (negative: the signal that killed it) and how many changes it made.
         """
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(json.dumps([argv, change, byte]) + "\n")
+        self._process.stdin.write(json.dumps([argv, change, byte, user]) + "\n")
         self._process.stdin.flush()
         code, changes = json.loads(self._process.stdout.readline())
         return int(code), int(changes)
+
+    def said(self) -> str:
+        """What the last command printed, on both streams."""
+        return Path(self._said.name).read_text(encoding="utf-8")
 
     def __enter__(self) -> Driver:
         return self
@@ -59,6 +66,7 @@ class Driver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.communicate(timeout=30)
+        self._said.close()
 
 
 def _child(argv: list[str], change: int, byte: int, report: int) -> None:
@@ -96,14 +104,17 @@ def _drive() -> None:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin:
-        argv, change, byte = json.loads(line)
+        argv, change, byte, user = json.loads(line)
         receiver, report = os.pipe()
         child = os.fork()
         if child == 0:
-            quiet = os.open(os.devnull, os.O_RDWR)
-            os.dup2(quiet, 1)
-            if not os.environ.get("SHOW_ERRORS"):
-                os.dup2(quiet, 2)
+            said = os.open(os.environ["SAID"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+            os.dup2(said, 1)
+            os.dup2(said, 2)
+            if user:
+                os.setgroups([])
+                os.setgid(user)
+                os.setuid(user)
             with contextlib.suppress(BaseException):
                 _child(argv, change, byte, report)
             os._exit(99)
