@@ -1,0 +1,151 @@
+"""The files in scripts/deploy/: their commands are run, against a hub of our own; their names agree with each other."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from launcher.config.keys import KEYS_BY_NAME
+from tests.servers.hub import Content, GeneratedFile, HubServer, Repo
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "scripts" / "deploy"
+NAME = "org/model"
+FILES: dict[str, Content] = {"config.json": b"{}", "model.bin": GeneratedFile(400_000, seed=5)}
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="these files are for Linux machines and containers")
+
+
+class Trap:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("sprung",)
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((DEPLOY / name).read_text(encoding="utf-8"))
+
+
+def run(command: list[str], cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command where `tts-launcher` is this clone's."""
+    programs = cwd / "bin"
+    programs.mkdir(exist_ok=True)
+    (programs / "tts-launcher").write_text(f'#!/bin/sh\nexec {sys.executable} -m launcher "$@"\n')
+    (programs / "tts-launcher").chmod(0o755)
+    base = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    base |= {"PYTHONPATH": str(ROOT), "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(cwd)}
+    return subprocess.run(
+        command, cwd=cwd, env=base | environ, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_baked_weights_are_lent_to_a_container(tmp_path: Path) -> None:
+    baked, data = tmp_path / "models", tmp_path / "volume"
+    with HubServer({NAME: Repo(FILES)}) as hub:
+        done = run([str(DEPLOY / "bake"), str(baked), NAME], tmp_path, HF_ENDPOINT=hub.url)
+        assert done.returncode == 0, done.stderr
+        count = hub.count("GET", "model.bin")
+        again = run([str(DEPLOY / "bake"), str(baked), NAME], tmp_path, HF_ENDPOINT=hub.url)
+        assert again.returncode == 0 and hub.count("GET", "model.bin") == count
+    environ = {"BAKED_DIR": str(baked), "LAUNCHER_DATA_DIR": str(data), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    entrypoint = str(DEPLOY / "entrypoint")
+    found = run([entrypoint, "fetch", NAME, "--offline"], tmp_path, **environ)
+    assert found.returncode == 0 and "complete" in found.stdout, found.stderr
+    copied = sum(path.stat().st_size for path in data.rglob("*") if path.is_file() and not path.is_symlink())
+    assert copied < 100_000, "the weights stay in the image"
+    # The second start of the same volume, and a version without baked weights.
+    assert run([entrypoint, "fetch", NAME, "--offline"], tmp_path, **environ).returncode == 0
+    plain = run([entrypoint, "--version"], tmp_path, **{**environ, "BAKED_DIR": str(tmp_path / "none")})
+    assert plain.returncode == 0 and plain.stdout.strip()
+
+
+def test_a_dangerous_model_is_not_baked(tmp_path: Path) -> None:
+    with HubServer({NAME: Repo({"weights.pth": pickle.dumps(Trap())})}) as hub:
+        done = run([str(DEPLOY / "bake"), str(tmp_path / "models"), NAME], tmp_path, HF_ENDPOINT=hub.url)
+    assert done.returncode != 0 and "dangerous" in done.stdout
+
+
+def steps() -> Mapping[str, str]:
+    (job,) = read("prefetch.yml")["jobs"].values()
+    return {step["name"]: step["run"] for step in job["steps"] if "run" in step}
+
+
+def test_the_workflow_does_what_it_says(tmp_path: Path) -> None:
+    names = list(steps())
+    assert names == ["install", "week", "doctor", "fetch", "verify", "audit", "bundle"]
+    environ = {
+        "MODEL": NAME,
+        "LAUNCHER_DATA_DIR": str(tmp_path / "tts-data"),
+        "GITHUB_ENV": str(tmp_path / "environment"),
+        "LAUNCHER_PORT": "auto",
+    }
+    with HubServer({NAME: Repo(FILES)}) as hub:
+        for name in names[1:]:
+            script = steps()[name]
+            if name == "doctor":
+                script = script.replace(
+                    "|| [ $? -eq 1 ]", "|| [ $? -le 2 ]"
+                )  # the machine of a test may lack something
+            if name == "bundle":
+                script += " --no-wheels"
+            done = run(["bash", "-e", "-o", "pipefail", "-c", script], tmp_path, HF_ENDPOINT=hub.url, **environ)
+            assert done.returncode == 0, f"{name}: {done.stderr}"
+    assert re.fullmatch(r"WEEK=\d{4}-\d\d\n", (tmp_path / "environment").read_text())
+    installed = run(
+        ["tts-launcher", "bundle", "install", "model.bundle"], tmp_path, LAUNCHER_DATA_DIR=str(tmp_path / "elsewhere")
+    )
+    assert installed.returncode == 0, installed.stderr
+    # What the cache step keeps is where the models are.
+    (job,) = read("prefetch.yml")["jobs"].values()
+    (kept,) = [step["with"]["path"] for step in job["steps"] if "cache@" in step.get("uses", "")]
+    assert list((tmp_path / kept).rglob("model.bin"))
+
+
+def instructions() -> list[tuple[str, str]]:
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [(line.split()[0], line.partition(" ")[2].strip()) for line in lines]
+
+
+def test_the_image_copies_what_there_is() -> None:
+    ignored = {line.strip() for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    copied = [words.split()[:-1] for name, words in instructions() if name == "COPY" and "--from" not in words]
+    sources = [source for words in copied for source in words]
+    assert {"launcher", "webui", "pyproject.toml", "scripts/deploy/entrypoint"} <= set(sources)
+    for source in sources:
+        assert (ROOT / source).exists(), source
+        assert not ignored & {source, *map(str, Path(source).parents)}, f"{source} is left out by .dockerignore"
+    for name in ("bake", "entrypoint"):
+        assert os.access(DEPLOY / name, os.X_OK)
+        assert subprocess.run(["sh", "-n", str(DEPLOY / name)], check=False).returncode == 0
+
+
+def test_settings_and_arguments_have_their_names() -> None:
+    arguments = {words.partition("=")[0] for name, words in instructions() if name == "ARG"}
+    compose = read("compose.yaml")
+    for service in compose["services"].values():
+        assert set(service["build"]["args"]) <= arguments
+        assert set(service["environment"]) <= set(KEYS_BY_NAME)
+        assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+        volumes = {volume.partition(":")[0] for volume in service["volumes"]}
+        assert volumes <= set(compose["volumes"])
+        assert ("VOLUME", service["volumes"][0].partition(":")[2]) in instructions()
+        assert service["ports"][0].rpartition(":")[2] == "7860" and ("EXPOSE", "7860") in instructions()
+    settings = dict(
+        word.split("=", 1)
+        for name, words in instructions()
+        if name == "ENV"
+        for word in words.split()
+        if "LAUNCHER_" in word
+    )
+    assert settings and set(settings) <= set(KEYS_BY_NAME)
+    users = [words for name, words in instructions() if name == "USER"]
+    assert users and users[-1].isdigit(), "nothing runs as root"
