@@ -1,0 +1,44 @@
+"""``engine unload``, ``load`` and ``reload`` of a running instance: the process ends, and a new one comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.supervisor.runner import Instance, alive
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[Instance]:
+    instance = Instance(tmp_path)
+    try:
+        yield instance
+    finally:
+        instance.end()
+
+
+def test_the_engines_process_ends_and_comes_back(instance: Instance) -> None:
+    instance.start_ready()
+    first = instance.status()["components"]["engine"]["pid"]
+    answer = instance.answer("engine", "unload")
+    assert (answer["was"], answer["state"]) == ("ready", "unloaded")
+    assert not alive(first), "its memory comes back only with its end"
+    assert instance.status()["components"]["page"]["state"] == "ready"
+    assert instance.answer("engine", "unload")["was"] == "unloaded"
+    assert instance.answer("engine", "load")["state"] == "ready"
+    second = instance.status()["components"]["engine"]["pid"]
+    assert instance.answer("engine", "load")["was"] == "ready"
+    assert instance.status()["components"]["engine"]["pid"] == second
+    assert instance.answer("engine", "reload")["state"] == "ready"
+    assert instance.status()["components"]["engine"]["pid"] not in (first, second)
+
+
+def test_an_engine_that_does_not_come_back_is_an_error(instance: Instance) -> None:
+    instance.environment["LAUNCHER_RESTART_LIMIT"] = "0"
+    instance.start_ready()
+    instance.answer("engine", "unload")
+    instance.order("engine", mode="failed")
+    done = instance.run("engine", "load")
+    assert done.returncode == 6 and "The weights are damaged." in done.stdout
