@@ -108,8 +108,7 @@ def _fast(build: Callable[[], Built], device: str) -> Constructed[Built]:
             value = build()
         clock.end("build")
         modules = list(modules_in(value))
-        finish_weight_norm(modules, deferral)
-        filled = deferral.settle_rest()
+        filled = finish_weight_norm(modules, deferral) + deferral.settle_rest()
         checkpoints.rejoin()
         clock.end("fill")
         if staged is not None:

@@ -104,16 +104,17 @@ class Deferral(TorchDispatchMode):
             if made is not None:
                 return made
         for tensor in tensors_among(args, kwargs):
-            self.settle(tensor)
+            self.settled_early += self.settle(tensor)
         return func(*args, **kwargs)
 
-    def settle(self, tensor: Tensor) -> None:
-        """Fills the storage of ``tensor`` if that was put off."""
+    def settle(self, tensor: Tensor) -> bool:
+        """Fills the storage of ``tensor`` if that was put off; whether it was."""
         promise = self._promise(tensor)
-        if promise is not None:
-            self.settled_early += 1
-            promise.settle()
-            self._promises.pop(self._key(tensor), None)
+        if promise is None:
+            return False
+        promise.settle()
+        self._promises.pop(self._key(tensor), None)
+        return True
 
     def _put_off_change(self, func: Any, kind: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
         target = args[0]

@@ -73,15 +73,22 @@ def modules_in(value: object) -> Iterator[nn.Module]:
             waiting.extend(getattr(item, "__dict__", {}).values())
 
 
-def finish_weight_norm(modules: list[nn.Module], deferral: Deferral) -> None:
-    """Computes the weights that normalisation hooks keep beside their parameters, as their first use would do."""
+def finish_weight_norm(modules: list[nn.Module], deferral: Deferral) -> int:
+    """Computes the weights that normalisation hooks keep beside their parameters, as their first use would do.
+
+    Returns how many parameters no checkpoint had covered; they are initialised first.
+    """
+    filled = 0
     for module in modules:
         for hook in module._forward_pre_hooks.values():
-            if isinstance(hook, WeightNorm):
-                weight = getattr(module, hook.name, None)
-                if isinstance(weight, Tensor) and deferral.promised(weight):
-                    with torch.no_grad():
-                        setattr(module, hook.name, hook.compute_weight(module))
+            weight = getattr(module, hook.name, None) if isinstance(hook, WeightNorm) else None
+            if not isinstance(weight, Tensor) or not deferral.promised(weight):
+                continue
+            for name in (f"{hook.name}_v", f"{hook.name}_g"):
+                filled += deferral.settle(getattr(module, name))
+            with torch.no_grad():
+                setattr(module, hook.name, hook.compute_weight(module))
+    return filled
 
 
 def check_result(modules: list[nn.Module]) -> None:
