@@ -199,7 +199,7 @@ class _Adopter:
                 if content.digest_of(adoption.source, file.etag, self._count) != file.etag:
                     self.damaged.append(adoption.source)
                     return
-                folder.snapshot(adoption.commit).mkdir(parents=True, exist_ok=True)
+                content.make_repo(self._cache, folder.root.name)
                 fresh, large = not blob.exists(), file.size >= LARGE_FROM_BYTES
                 how = content.bring(adoption.source, blob, self._staging, file.etag, link=large)
                 self._made += [blob] * fresh

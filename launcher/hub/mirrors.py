@@ -26,8 +26,9 @@ class Patience:
         strikes: failures in a row, without progress between them, after which a mirror is out.
         first_pause_s: after the first strike; doubled after each further one.
         longest_pause_s: of those pauses.
-        give_up_s: a transfer that gets less than `PROGRESS_BYTES` from all mirrors together in this time fails; also
-            the longest pause that a mirror may ask for when there is no other.
+        give_up_s: a transfer that all mirrors together serve more slowly than ``least_bytes_per_s`` for so long fails;
+            also the longest pause that a mirror may ask for when there is no other.
+        least_bytes_per_s: at less than this a model takes days: an error serves its user better.
         slow_after_s: a connection gets so long before its speed is judged.
         slow_share: below this share of the best mirror's speed a connection is given up.
     """
@@ -36,6 +37,7 @@ class Patience:
     first_pause_s: float = 0.25
     longest_pause_s: float = 5.0
     give_up_s: float = 60.0
+    least_bytes_per_s: float = 20_000.0
     slow_after_s: float = 5.0
     slow_share: float = 0.05
 
@@ -76,6 +78,11 @@ class Mirror:
     def url(self) -> str:
         """Its address."""
         return self.endpoint.url
+
+    @property
+    def silence(self) -> str:
+        """What to say of one that has had no trouble and is not enough, as a clause."""
+        return "is far too slow" if self.received_bytes else "sent nothing"
 
     def is_ready(self, now: float) -> bool:
         """Whether it may get a request."""

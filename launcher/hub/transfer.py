@@ -382,15 +382,16 @@ class Transfer:
                     return
         received, (since, before) = self._received(), self._mark
         hashing = any(job.planner and job.planner.is_complete and not job.is_done for job in self._jobs)
-        if received - before >= PROGRESS_BYTES or hashing:
+        came = received - before
+        if came >= self._patience.give_up_s * self._patience.least_bytes_per_s or hashing:
             self._mark = (now, received)
         elif now - since > self._patience.give_up_s:
-            job = next(job for job in self._jobs if not job.is_done)
-            self._failure = self._failure or self._hopeless(job, f"In {now - since:.0f} s nothing came of")
+            amount = f"In {now - since:.0f} s {f'only {came / 1000:,.0f} kB' if came else 'nothing'} came of"
+            self._failure = self._hopeless(next(job for job in self._jobs if not job.is_done), amount)
 
     def _hopeless(self, job: Job, what: str) -> FetchError:
         reasons = {
-            one.url: one.out or job.excluded.get(one) or one.last_trouble or "sent nothing" for one in self._mirrors
+            one.url: one.out or job.excluded.get(one) or one.last_trouble or one.silence for one in self._mirrors
         }
         return FetchError(
             f"{what} {job.file.path} of {self._source.repo}: {reasons_text(reasons)}.",

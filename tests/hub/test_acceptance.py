@@ -13,10 +13,10 @@ from launcher.hub.endpoints import Endpoint
 from launcher.hub.fetch import Fetched, Fetcher, Reporting, Wanted, look
 from launcher.hub.selection import Selection
 from launcher.progress import Progress
-from tests.servers.hub import GeneratedFile, HubServer, Repo
+from tests.servers.hub import Content, GeneratedFile, HubServer, Repo
 
 NAME = "org/model"
-FILES = {"config.json": b"{}", "model.bin": GeneratedFile(300_000, 1), "voices/a.bin": b"voice"}
+FILES: dict[str, Content] = {"config.json": b"{}", "model.bin": GeneratedFile(300_000, 1), "voices/a.bin": b"voice"}
 REPO = Repo(FILES)
 NEWER = Repo({**FILES, "config.json": b"[]"}, previous=REPO)
 WANTED = Wanted(NAME)
