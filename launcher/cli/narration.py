@@ -48,7 +48,7 @@ class Narration:
             self._stages[stage["name"]] = stage["state"]
             if stage["state"] != before and before is not None:
                 self._stage(stage)
-            elif stage["state"] == "running" and stage["name"] == "weights" and stage["progress"]:
+            elif stage["state"] == "running" and stage["progress"] and self._shows(stage["name"]):
                 self._progress(stage["progress"])
         for warning in snapshot["warnings"][self._warnings :]:
             self._event("warning", warning, f"Warning: {warning['message']} {warning['fix']}".strip())
@@ -83,12 +83,16 @@ class Narration:
                 self._told.add(name)
             self._event("stage", {}, _STAGE_TEXTS[name])
 
+    def _shows(self, name: str) -> bool:
+        """Whether a stage's progress is shown: a fetch always, an engine that loads where a bar can be drawn."""
+        return name == "weights" or (name == "engine" and self._output.has_terminal)
+
     def _progress(self, data: dict[str, Any]) -> None:
         if not self._output.json:
             self._output.progress(Progress.from_json(data))
         elif self._elapsed_s() - self._told_at >= 1 / _EVENTS_PER_S:
             self._told_at = self._elapsed_s()
-            self._event("progress", {"stage": "weights", "progress": data}, "")
+            self._event("progress", {"name": "weights", "progress": data}, "")
 
     def _enter(self, snapshot: dict[str, Any]) -> None:
         state = snapshot["state"]

@@ -48,6 +48,11 @@ class Output:
         self._told_at = 0.0
         self._clock = clock
 
+    @property
+    def has_terminal(self) -> bool:
+        """Whether a person watches progress as bars."""
+        return not self.json and self._stderr.isatty()
+
     def result(self, data: dict[str, Any], text: str | Callable[[], str]) -> None:
         """The command's answer: ``data`` as JSON, or ``text`` (built only when it is needed)."""
         if self.json:
