@@ -37,6 +37,7 @@ class CommandEntry:
 
 COMMANDS: dict[str, CommandEntry] = {
     "start": CommandEntry("launcher.cli.start:command", "Start the page and the speech engine."),
+    "start-app": CommandEntry("launcher.cli.start_app:command", "start, with the old start_app.sh's flags."),
     "open": CommandEntry("launcher.cli.open:command", "Open the page in a browser; start it first if need be."),
     "stop": CommandEntry("launcher.cli.stop:command", "Stop a running instance."),
     "restart": CommandEntry("launcher.cli.restart:command", "Restart the page, the engine or both."),
