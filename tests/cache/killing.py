@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -69,38 +70,65 @@ class Driver:
         self._said.close()
 
 
+def _watch(change: int) -> list[int]:
+    """Kills this process before that change of the disk; returns a list whose only item counts them."""
+    made = [0]
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        writes = event == "open" and isinstance(arguments[1], str) and arguments[1][:1] in "wax"
+        if event in CHANGES or writes:
+            made[0] += 1
+            if made[0] == change:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    return made
+
+
+def killed(work: Callable[[], object], change: int) -> bool:
+    """Does ``work`` in a child that is killed before that change of the disk; False when it made fewer."""
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            _watch(change)
+            work()
+            os._exit(0)
+        os._exit(99)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (0, -signal.SIGKILL), f"it failed by itself: {code}"
+    return code != 0
+
+
 def _child(argv: list[str], change: int, byte: int, report: int) -> None:
     import resource
 
     from launcher.cli.app import main
 
-    made = 0
-
-    def watch(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal made
-        writes = event == "open" and isinstance(arguments[1], str) and arguments[1][:1] in "wax"
-        if event in CHANGES or writes:
-            made += 1
-            if made == change:
-                os.kill(os.getpid(), signal.SIGKILL)
-
+    made = _watch(change)
     if byte:
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_FSIZE, (byte, byte))
-    sys.addaudithook(watch)
     code = main([*argv, "--json"])
-    os.write(report, str(made).encode())
+    os.write(report, str(made[0]).encode())
     os._exit(code)
 
 
 def _drive() -> None:
+    # Each child has these then: it may have no right to read where the interpreter lies.
+    import grp  # noqa: F401
     import resource
+    import secrets  # noqa: F401
+
+    import filelock  # noqa: F401
+    import zstandard  # noqa: F401
 
     import launcher.cache.backup
     import launcher.cache.migrate
     import launcher.cache.restore
     import launcher.cli.app
-    import launcher.hub.catalog  # noqa: F401 - each child has it then
+    import launcher.cli.cache_move
+    import launcher.hub.catalog  # noqa: F401
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from launcher.hub.adoption import Matched, adopt, match
 from launcher.hub.catalog import Part, catalog
 from launcher.hub.remote_files import RemoteFile, RepoTree
 from launcher.hub.wanted import Wanted, look
-from tests.cache.caches import flaws, hf_is_clean, launcher
+from tests.cache.caches import contents, flaws, hf_is_clean, launcher
+from tests.cache.killing import killed
 from tests.servers.hub import GeneratedFile, HubServer, Repo
 
 NAME, FEATURES = "org/tts", "org/features"
@@ -139,6 +141,30 @@ def test_an_interrupted_adoption_goes_on(tmp_path: Path, checkpoints: Path) -> N
     done = adopt(tmp_path / "hub", matched(tmp_path / "copy"))
     assert done.linked == 1 and done.copied_bytes == 0
     assert all((tmp_path / "copy" / path).is_symlink() for path in ("gpt.pth", "qwen/model.safetensors"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a child that can be killed")
+def test_killed_at_any_change_nothing_is_lost(tmp_path: Path, checkpoints: Path) -> None:
+    shutil.move(checkpoints, tmp_path / "source")
+    before, change = contents(tmp_path / "source"), 0
+    while True:
+        change += 3
+        folder, cache = tmp_path / f"{change}" / "checkpoints", tmp_path / f"{change}" / "hub"
+        shutil.copytree(tmp_path / "source", folder)
+        was_killed = killed(lambda folder=folder, cache=cache: adopt(cache, matched(folder)), change)  # type: ignore[misc]
+        assert before <= contents(folder, cache)
+        assert flaws(cache) == [], change
+        if was_killed:
+            adopt(cache, matched(folder))
+        for name in (NAME, FEATURES):
+            state = look(cache, Wanted(name))
+            assert state is not None and not state.missing
+        assert (folder / "gpt.pth").is_symlink() and before <= contents(folder, cache)
+        assert not list(folder.rglob("*.tmp")) and not (cache / ".locks" / "tts-launcher").exists()
+        shutil.rmtree(tmp_path / f"{change}")
+        if not was_killed:
+            break
+    assert change > 20
 
 
 def test_the_command_leaves_what_the_catalog_contradicts(tmp_path: Path) -> None:
