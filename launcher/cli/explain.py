@@ -82,7 +82,7 @@ class _Explained:
 def command(context: Context, repo: str, file: str, revision: str | None, offline: bool) -> None:
     """Prints both halves of the explanation."""
     config = context.load_config()
-    name, wanted = split_repo(repo, revision)
+    name, wanted = split_repo(repo, revision, file)
     commit, received = _receipt(config, name, wanted, file)
     reports, parts = ([], {}) if offline else _probe(config, name, wanted, file)
     explained = _Explained(name, wanted, file, reports, parts, commit, received)

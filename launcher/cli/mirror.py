@@ -44,19 +44,23 @@ command = LazyGroup(
 )
 
 
-def split_repo(text: str, revision: str | None) -> tuple[str, str]:
+def split_repo(text: str, revision: str | None, file: str = "") -> tuple[str, str]:
     """The repository and the revision that a name means.
 
     Args:
-        text: ``org/name[@revision]``, or a model of the catalog, which means its first repository.
+        text: ``org/name[@revision]``, or a model of the catalog, which means its first repository that may hold
+            ``file``.
         revision: the option's, which wins.
+        file: path inside the repository; empty for any.
 
     Raises:
         ConfigError: when it is no such name.
     """
     from launcher.hub.catalog import lookup
+    from launcher.hub.selection import matches
 
-    part = lookup(text).parts[0]
+    parts = lookup(text).parts
+    part = next((one for one in parts if file and matches(file, one.include)), parts[0])
     return part.repo, revision or part.revision
 
 
