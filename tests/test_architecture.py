@@ -88,6 +88,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 ENTRY_POINTS = {
     "launcher/__main__.py",
     "launcher/cli/app.py",
+    "launcher/process/weights.py",  # a child of the supervisor
     "webui/webui.py",
     "webui/engine/worker.py",
     "webui/engine/child.py",  # ends a child whose supervisor has gone
