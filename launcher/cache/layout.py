@@ -109,6 +109,11 @@ def journal_dir(config: Config) -> Path:
     return cache_dir(config) / "journals"
 
 
+def archived_dir(config: Config) -> Path:
+    """Where pointers to archived repositories are kept."""
+    return cache_dir(config) / "archived"
+
+
 def instance_paths(config: Config | tuple[Path, str]) -> InstancePaths:
     """The files of the Config's instance, or of a (data_dir, instance) pair. Creates nothing."""
     data_dir, instance = config if isinstance(config, tuple) else (config.data_dir, config.instance)

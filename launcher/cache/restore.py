@@ -14,8 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from launcher.cache import content
+from launcher.cache.archive import read_pointers
 from launcher.cache.folders import make_folder, storage_error
-from launcher.cache.store import Entry, Manifest, Store
+from launcher.cache.journal import alone
+from launcher.cache.layout import archived_dir, journal_dir, pins
+from launcher.cache.store import Entry, Manifest, Store, open_store
+from launcher.config import Config
 from launcher.errors import StorageError
 from launcher.progress import Progress
 
@@ -91,6 +95,37 @@ def _check_space(target: Path, size: int) -> None:
             f"{target} needs {(size + SPARE_BYTES) / 1e6:,.0f} MB of free space and has {free / 1e6:,.0f} MB.",
             fix="Free some space, or set LAUNCHER_DATA_DIR or HF_HOME to a larger disk.",
         )
+
+
+def bring_back(
+    config: Config, repo: str, tell: Callable[[Progress], None], note: Callable[[str], None]
+) -> Restored | None:
+    """Restores one repository that was archived, before anybody downloads it again.
+
+    Args:
+        config: the settings.
+        repo: the name of its folder in the Hub cache.
+        tell: gets the bytes done.
+        note: gets a sentence when there is something to say.
+
+    Returns:
+        What came back; ``None`` when it is not archived, or its archive cannot be used now.
+    """
+    pointer = read_pointers(archived_dir(config)).get(repo)
+    if pointer is None:
+        return None
+    hub = next(Path(pin.path) for pin in pins(config) if pin.name == "HF_HUB_CACHE")
+    note(f"{repo} is archived in {pointer.store}; it comes back from there.")
+    try:
+        with alone(journal_dir(config)):
+            store = open_store(pointer.store)
+            done = restore(store, store.read(repo).roots, {"hub": hub}, tell)
+    except StorageError as error:
+        note(f"The archive cannot be used now: {error.message}")
+        return None
+    if not done.problems:
+        (archived_dir(config) / f"{repo}.json").unlink(missing_ok=True)
+    return done
 
 
 class _Restorer:

@@ -27,9 +27,9 @@ def _targets(config: Config) -> dict[str, Path]:
 
 
 def _pointers(config: Config) -> Path:
-    from launcher.cache.layout import cache_dir
+    from launcher.cache.layout import archived_dir
 
-    return cache_dir(config) / "archived"
+    return archived_dir(config)
 
 
 def _folders(hub: Path, names: Iterable[str]) -> list[str]:

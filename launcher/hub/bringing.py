@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launcher.cache.layout import pins
+from launcher.cache.restore import bring_back
 from launcher.config import Config
 from launcher.errors import FetchError
 from launcher.hub.catalog import Part, lookup, needed_by
 from launcher.hub.fetch import Fetched, Fetcher, Reporting, Wanted, look
+from launcher.hub.placement import RepoFolder
 from launcher.progress import Progress
 
 #: A sentence that lists more says how many more.
@@ -122,6 +124,7 @@ def bring(
     for one in wanted:
         ordered = ranking.order(endpoints, one.repo, one.revision)
         told = replace(reporting, progress=whole.begin(one))
+        bring_back(config, RepoFolder(hub_cache(config), one.repo).root.name, reporting.progress, reporting.note)
         fetched = Fetcher(hub_cache(config), ordered, config.standard, reporting=told).fetch(one, update=update)
         ranking.learn(endpoints, one.repo, one.revision, fetched.rates, fetched.rejected)
         whole.end()

@@ -148,7 +148,7 @@ def test_killed_at_any_change_nothing_is_lost(tmp_path: Path, checkpoints: Path)
     shutil.move(checkpoints, tmp_path / "source")
     before, change = contents(tmp_path / "source"), 0
     while True:
-        change += 3
+        change += 7
         folder, cache = tmp_path / f"{change}" / "checkpoints", tmp_path / f"{change}" / "hub"
         shutil.copytree(tmp_path / "source", folder)
         was_killed = killed(lambda folder=folder, cache=cache: adopt(cache, matched(folder)), change)  # type: ignore[misc]

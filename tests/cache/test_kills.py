@@ -19,7 +19,7 @@ from tests.cache.caches import FOLDER, contents, fill, flaws, hf_is_clean, is_wh
 from tests.cache.killing import Driver
 
 pytestmark = pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="commands run as forked children")
-KILLS = 9
+KILLS = 7
 BYTES = 3
 
 

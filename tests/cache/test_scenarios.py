@@ -241,6 +241,15 @@ def test_archived_and_restored(ready: Machine) -> None:
     hf_is_clean(ready.cache, ready.hub)
 
 
+def test_archived_and_wanted_again(ready: Machine) -> None:
+    ready.run("cache", "archive", NAME, ready.root / "archive", "--yes")
+    assert ready.fetch() == 0 and ready.hub.seen() == []
+    hf_is_clean(ready.cache, ready.hub)
+    ready.run("cache", "archive", NAME, ready.root / "archive", "--yes")
+    shutil.rmtree(ready.root / "archive")
+    assert ready.fetch() == REPO.size, "an archive that has gone is no reason to fail"
+
+
 def test_new_machine_from_a_backup(ready: Machine) -> None:
     ready.run("cache", "backup", ready.root / "backup")
     second = ready.root / "second"
