@@ -31,7 +31,8 @@ def check_weights(ground: Ground) -> Finding:
     lacking = missing(hub_cache(ground), parts)
     if lacking:
         size = sum(one.size_bytes for one in lacking)
-        detail = f"missing or partial: {listed([one.wanted.repo for one in lacking])}, {size_text(size)} to fetch"
+        names = list(dict.fromkeys(one.wanted.repo for one in lacking))
+        detail = f"missing or partial: {listed(names)}, {size_text(size)} to fetch"
         return Finding(
             "Weights", WARNING, detail, f"Run: fetch {' '.join(choice.models)} (the next start does it too)."
         )
