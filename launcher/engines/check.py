@@ -1,7 +1,7 @@
-"""Whether an environment can do what it was made for: its own interpreter imports the engine's class.
+"""Whether an environment can do what it was made for: its own interpreter imports the engine's class, and speaks.
 
-Invariant: the code that runs there needs the standard library only, and nothing of this process reaches it but the
-names to look for.
+Invariant: the code that runs there needs the engine's package and the standard library only, and nothing of this
+process reaches it but the names to look for.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launcher.engines.recipes import Recipe
 from launcher.errors import EngineError
 
 #: The first import writes bytecode of four thousand modules, on a slow disk for minutes.
@@ -22,12 +23,15 @@ _TIMEOUT_S = 600.0
 #: What the launcher's worker needs beside the engine.
 WORKER_MODULES = ("starlette", "uvicorn", "h11", "numpy", "soundfile")
 _MARK = "CHECKED "
+#: What makes a sound without weights; it lies beside the engines that it tries, and is run by their interpreters.
+TRIAL = Path(__file__).resolve().parents[2] / "webui" / "engine" / "indextts" / "trial.py"
 _PROGRAM = r"""
-import importlib, json, platform, sys
+import importlib, json, platform, runpy, sys
 from importlib import metadata
 
 asked = json.loads(sys.argv[1])
-found = {"python": platform.python_version(), "versions": {}, "error": "", "cuda": "", "sees_gpu": False}
+found = {"python": platform.python_version(), "versions": {}, "error": "", "step": "import", "cuda": ""}
+found["sees_gpu"] = False
 for name in asked["packages"]:
     try:
         found["versions"][name] = metadata.version(name)
@@ -38,6 +42,9 @@ try:
         importlib.import_module(name)
     module, _, attribute = asked["probe"].partition(":")
     getattr(importlib.import_module(module), attribute)
+    if asked["trial"]:
+        found["step"] = "speak"
+        runpy.run_path(asked["trial"])["main"](asked["engine"])
     if "torch" in sys.modules:
         torch = sys.modules["torch"]
         found["cuda"] = torch.version.cuda or ""
@@ -55,7 +62,8 @@ class Checked:
     Attributes:
         python: its version.
         versions: of the packages that were asked for, by name; those that are not there are left out.
-        error: why the class could not be imported; empty when it could.
+        error: why the class could not be imported or did not speak; empty when it did.
+        step: ``import`` or ``speak``, whichever was the last.
         cuda: version of CUDA that PyTorch was built for; empty for none.
         sees_gpu: whether PyTorch finds a GPU.
     """
@@ -63,27 +71,36 @@ class Checked:
     python: str
     versions: Mapping[str, str]
     error: str
+    step: str
     cuda: str
     sees_gpu: bool
 
 
 def check(
-    python: Path, probe: str, packages: Sequence[str], environ: Mapping[str, str], *, modules: Sequence[str]
+    python: Path, recipe: Recipe, packages: Sequence[str], environ: Mapping[str, str], *, trial: Path | None = None
 ) -> Checked:
-    """Imports the engine's class in its environment.
+    """Imports the engine's class in its environment, and lets it make a sound.
 
     Args:
         python: the environment's interpreter.
-        probe: ``module:Class``.
+        recipe: the engine's.
         packages: whose versions to tell.
         environ: the interpreter's environment.
-        modules: what must import besides.
+        trial: a file whose ``main(engine)`` makes a sound; ``None`` for none.
 
     Raises:
         EngineError: when the interpreter does not start or gives no answer.
     """
-    asked = json.dumps({"packages": list(packages), "probe": probe, "modules": list(modules)})
-    quiet = {**environ, "HF_HUB_OFFLINE": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    asked = json.dumps(
+        {
+            "engine": recipe.engine,
+            "packages": list(packages),
+            "probe": recipe.probe,
+            "modules": WORKER_MODULES,
+            "trial": str(trial or ""),
+        }
+    )
+    quiet = {**environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     with tempfile.TemporaryDirectory(prefix="tts-launcher-check-") as folder:  # some packages write where they stand
         try:
             # -I: neither this folder nor PYTHONPATH nor the user's own packages may help.
@@ -107,7 +124,9 @@ def check(
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise EngineError(f"{python} ended while it imported the engine: {last}.", fix="Install it with --reinstall.")
     answer: dict[str, Any] = json.loads(said[-1].removeprefix(_MARK))
-    return Checked(answer["python"], answer["versions"], answer["error"], answer["cuda"], answer["sees_gpu"])
+    return Checked(
+        answer["python"], answer["versions"], answer["error"], answer["step"], answer["cuda"], answer["sees_gpu"]
+    )
 
 
 def drop_cuda_parts(environment: Path) -> int:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.config import Config
 from launcher.engines.builds import Build, choose_build
-from launcher.engines.check import WORKER_MODULES, Checked, check, drop_cuda_parts
+from launcher.engines.check import TRIAL, Checked, check, drop_cuda_parts
 from launcher.engines.environments import (
     STAMP,
     InstalledEngine,
@@ -320,7 +320,7 @@ class Installer:
         return self.uv.run([*self._install(), "--no-index", *wanted], stage="torch").code == 0
 
     def _check(self) -> Checked:
-        """Imports the engine in its environment.
+        """Imports the engine in its environment, and lets it make a sound.
 
         Raises:
             EngineError: when that fails.
@@ -329,12 +329,14 @@ class Installer:
         self.report(Progress("check"))
         packages = (plan.recipe.package, "torch", "torchaudio", "transformers")
         environ = dict(self.uv.environ)
-        checked = check(python, plan.recipe.probe, packages, environ, modules=WORKER_MODULES)
+        trial = TRIAL if plan.recipe.speaks_on_trial and TRIAL.is_file() else None
+        checked = check(python, plan.recipe, packages, environ, trial=trial)
         if checked.error and plan.build.name == "cpu" and drop_cuda_parts(plan.environment):
-            checked = check(python, plan.recipe.probe, packages, environ, modules=WORKER_MODULES)
+            checked = check(python, plan.recipe, packages, environ, trial=trial)
         if checked.error:
+            said = "does not import" if checked.step == "import" else "cannot speak"
             raise EngineError(
-                f"{plan.recipe.engine} was installed and does not import: {checked.error}.",
+                f"{plan.recipe.engine} was installed and {said}: {checked.error}.",
                 fix=f"The details are in {plan.environment.parent / 'install.log'}; try again with --reinstall.",
             )
         return checked

@@ -46,6 +46,11 @@ class Recipe:
     vram_full_bytes: int
     vram_half_bytes: int
 
+    @property
+    def speaks_on_trial(self) -> bool:
+        """Whether a sound can be made without weights."""
+        return self.engine in RECIPES
+
     def lock(self) -> str:
         """The text of its lock."""
         folder = resources.files("launcher.engines").joinpath("locks")

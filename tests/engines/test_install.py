@@ -13,6 +13,7 @@ from threading import Thread
 import pytest
 
 from launcher.config import Config, load
+from launcher.engines.check import TRIAL, check
 from launcher.engines.environments import engine_dir, installed, processes_in, remove
 from launcher.engines.install import Installer, Plan, make_plan
 from launcher.engines.uv import Uv, environment, find_uv
@@ -287,3 +288,15 @@ def test_a_lock_of_wheels_is_read_by_us_as_by_uv(bench: Bench) -> None:
     from launcher.engines.lock import versions
 
     assert versions(lock_text(sorted((bench.folder / "wheels").glob("h11-*"))))["h11"] == ("1.0",)
+
+
+@pytest.mark.parametrize(
+    ("code", "step", "error"), [("", "speak", ""), ("raise OSError('mute')", "speak", "OSError: mute")]
+)
+def test_an_environment_is_tried_with_a_sound(bench: Bench, code: str, step: str, error: str) -> None:
+    python = bench.install()
+    trial = bench.folder / "trial.py"
+    trial.write_text(f"import small_engine\ndef main(engine):\n    assert engine == 'small'\n    {code or 'pass'}\n")
+    checked = check(python, bench.recipe, ["small-engine"], bench.environ, trial=trial)
+    assert (checked.step, checked.error) == (step, error)
+    assert TRIAL.is_file()
