@@ -57,7 +57,8 @@ class Inheritance:
 def is_worth_it(settings: WorkerSettings) -> bool:
     """Whether an engine gets such a parent: ``options["forkserver"]`` says so, or its imports take long."""
     wanted = settings.options.get("forkserver", "auto")
-    if not hasattr(os, "fork") or wanted == "no":
+    # Elsewhere there is no fork, or (macOS) the system's own libraries do not survive one.
+    if not sys.platform.startswith("linux") or wanted == "no":
         return False
     return wanted == "yes" or settings.engine in _WORTH_IT
 

@@ -67,7 +67,7 @@ class Checkpoints:
         if self.supersede(memory, place, tensor.detach()):
             self._shared.append(_Shared(weakref.ref(tensor), tensor.data_ptr(), memory, place))
             return
-        old = place.on(torch.UntypedStorage._new_with_weak_ptr(memory.cdata))  # type: ignore[attr-defined]
+        old = place.on(torch.UntypedStorage._new_with_weak_ptr(memory.cdata))
         with torch.no_grad():
             old.copy_(tensor)
             tensor.data = old
@@ -79,7 +79,7 @@ class Checkpoints:
             tensor = shared.tensor()
             if tensor is None or shared.memory.expired() or tensor.data_ptr() != shared.address:
                 continue
-            memory = torch.UntypedStorage._new_with_weak_ptr(shared.memory.cdata)  # type: ignore[attr-defined]
+            memory = torch.UntypedStorage._new_with_weak_ptr(shared.memory.cdata)
             tensor.data = shared.place.on(memory)
             count += 1
         self._shared.clear()
@@ -268,12 +268,8 @@ def _fit(value: Tensor, target: Tensor, checkpoints: Checkpoints) -> Tensor:
 
 
 def _same(tensor: Tensor, value: Tensor) -> bool:
-    return (
-        tensor.data_ptr() == value.data_ptr()
-        and tensor.dtype == value.dtype
-        and tensor.shape == value.shape
-        and tensor.stride() == value.stride()
-    )
+    shape = (tensor.dtype, tensor.shape, tensor.stride()) == (value.dtype, value.shape, value.stride())
+    return shape and bool(tensor.data_ptr() == value.data_ptr())
 
 
 def _find(module: nn.Module, name: str) -> Tensor | None:

@@ -136,7 +136,8 @@ def _staged(device: str, stack: ExitStack) -> StagedCopies | None:
     ring = Ring(lanes)
     stack.callback(ring.close)
     staged = StagedCopies(ring, lambda where: where.type == "cuda", lambda: _mark(target))
-    return stack.enter_context(staged)
+    stack.enter_context(staged)
+    return staged
 
 
 def _mark(device: torch.device) -> torch.cuda.Event:

@@ -29,11 +29,16 @@ MIN_ELEMENTS = 2048
 _WHOLE_FUNCTIONS = ("trunc_normal_", "orthogonal_")
 
 
-class Deferral(TorchDispatchMode):
+class Deferral(TorchDispatchMode):  # type: ignore[misc]
     """Puts random initialisation off while it is active, in the thread that entered it.
 
     Use as a context manager around the construction, then call `settle_rest`.
     """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Spares every operation a wrapper for a compiler that does not run here."""
+        return False
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +56,7 @@ class Deferral(TorchDispatchMode):
 
     def __exit__(self, *error: object) -> None:
         self._patches.close()
-        super().__exit__(*error)  # type: ignore[arg-type]
+        super().__exit__(*error)
 
     def settle_rest(self) -> int:
         """Fills what nobody has covered, as upstream does; returns how many storages that were."""
@@ -170,7 +175,7 @@ class Deferral(TorchDispatchMode):
 
     @staticmethod
     def _key(tensor: Tensor) -> int:
-        return tensor.untyped_storage()._cdata
+        return int(tensor.untyped_storage()._cdata)
 
     def _promise(self, tensor: Tensor) -> Promise | None:
         if tensor.layout is not torch.strided or tensor.device.type == "meta":
@@ -188,7 +193,7 @@ class Deferral(TorchDispatchMode):
         """Whether ``tensor`` is all of its storage."""
         if tensor.layout is not torch.strided or tensor.device.type == "meta" or not tensor.is_contiguous():
             return False
-        return tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
+        return bool(tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes())
 
 
 def _shape_only(item: Any) -> Any:

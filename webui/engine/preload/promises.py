@@ -113,7 +113,7 @@ class Promise:
     def _storage(self) -> UntypedStorage:
         if self.wanted:
             assert self._ref is not None
-            return UntypedStorage._new_with_weak_ptr(self._ref.cdata)  # type: ignore[attr-defined, no-any-return]
+            return UntypedStorage._new_with_weak_ptr(self._ref.cdata)
         return UntypedStorage(self._size_bytes, device=self._device)
 
 

@@ -63,7 +63,8 @@ class CudaLane:
             destination.copy_(self.buffer[:count], non_blocking=True)
             event.record(self._stream)
         self._last = event
-        return event.synchronize
+        arrived: Callable[[], None] = event.synchronize
+        return arrived
 
 
 class Flight:
@@ -153,7 +154,7 @@ class Ring:
         lane.wait_free()
 
 
-class StagedCopies(TorchDispatchMode):
+class StagedCopies(TorchDispatchMode):  # type: ignore[misc]
     """While active, large copies to the device take the ring and are waited for only by who touches the tensor.
 
     Args:
