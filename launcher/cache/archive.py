@@ -85,7 +85,7 @@ def archive(
     """
     root = hub / repo
     try:
-        if any((root / ".partial").glob("*")):
+        if any(any((root / name).glob("*")) for name in (".partial", ".repair")):
             raise StorageError(f"{root} is not fetched completely.", fix="Fetch it, or remove what is left with prune.")
         items = list(repo_items(hub, root, []))
         total, done = sum(item.size for item in items), 0

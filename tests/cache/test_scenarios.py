@@ -115,7 +115,7 @@ def test_rollback(machine: Machine) -> None:
     assert machine.fetch(f"{NAME}@{OLDER.commit}") == 0 and machine.hub.seen() == []
 
 
-def test_two_versions_with_a_common_part(machine: Machine) -> None:
+def test_two_versions_that_share_a_part(machine: Machine) -> None:
     second = Repo({"gpt.pth": b"2.5" * 50_000})
     machine.hub.set_repos({NAME: REPO, "org/other": OTHER, "org/second": second})
     assert machine.fetch(NAME, "org/other") == REPO.size + OTHER.size
