@@ -70,6 +70,8 @@ def repair(repos: Sequence[Repo], findings: Sequence[Finding], fetch: Fetch, set
         if one.kind == "ref":
             _remove_ref(Path(one.place), setting)
             refs.append(f"{one.repo}: {Path(one.place).name}")
+        elif one.kind == "layout":
+            failed[one.place] = f"it {one.reason}; move it away"
         elif one.repo_kind not in _FETCHED_KINDS:
             failed[f"{one.repo}/{one.path}"] = f"a {one.repo_kind} is not fetched by this program"
         else:

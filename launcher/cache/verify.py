@@ -26,6 +26,8 @@ _READ_BYTES = 1 << 20
 #: Asked of the disk in advance, so that it works while the processor does.
 _AHEAD_BYTES = 16 << 20
 _TELL_S = 0.2
+#: Flaws of a repository's layout that its library stumbles over; one that holds nothing yet is no damage.
+_FLAWS = {"ref": "ref", "stranger": "layout", "unreadable": "layout"}
 _SHA256_CHARS, _SHA1_CHARS = 64, 40
 _EMPTY_NAMES = frozenset((hashlib.sha256().hexdigest(), hashlib.sha1(b"blob 0\0", usedforsecurity=False).hexdigest()))
 
@@ -54,11 +56,11 @@ class Finding:
     """One thing that is wrong.
 
     Attributes:
-        kind: ``content``, ``size``, ``empty``, ``shape``, ``link`` (wrong or nowhere), ``missing``, ``unreadable`` or
-            ``ref``.
+        kind: ``content``, ``size``, ``empty``, ``shape``, ``link`` (wrong or nowhere), ``missing``, ``unreadable``,
+            ``ref`` or ``layout``.
         repo_kind: of the repository.
         repo: ``org/name``, with the kind before it when it is no model.
-        commit, path: of the file; empty for a ref.
+        commit, path: of the file; empty for a ref and a layout.
         place: on the disk.
         reason: a clause that continues the path.
         size: bytes that fetching it again would take, as far as known.
@@ -154,10 +156,10 @@ class Verifier:
         """Checks the revisions, and the layout of ``repos``."""
         started = time.monotonic()
         findings = [
-            Finding("ref", repo.kind, repo.full_name, "", "", flaw.path, flaw.reason)
+            Finding(_FLAWS[flaw.kind], repo.kind, repo.full_name, "", "", flaw.path, flaw.reason)
             for repo in repos
             for flaw in repo.flaws
-            if flaw.kind == "ref"
+            if flaw.kind in _FLAWS
         ]
         tasks: dict[tuple[int, int], _Task] = {}
         for repo, revision in revisions:

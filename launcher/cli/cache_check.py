@@ -61,7 +61,8 @@ def verify_command(context: Context, *, names: tuple[str, ...], online: bool, qu
     if leftovers:
         context.output.note(f"There are {len(leftovers)} leftovers, {size_text(size)}; see: cache prune --leftovers")
     context.output.warnings(f"{name} could not be compared: {reason}" for name, reason in silent.items())
-    if report.findings:
+    context.output.warnings(f"{flaw.path} {flaw.reason}." for flaw in usage.flaws)
+    if report.findings or any(flaw.kind == "unreadable" for flaw in usage.flaws):
         return StorageError.exit_code
     return FetchError.exit_code if silent else 0
 
@@ -86,7 +87,7 @@ def repair_command(context: Context, *, names: tuple[str, ...], online: bool, qu
     chosen = _chosen(usage, names)
     with _locked(context, usage.cache, [named.repo for named in chosen], setting):
         report, silent = _check(context, config, chosen, online=online, contents=not quick)
-        if config.is_offline and any(finding.kind != "ref" for finding in report.findings):
+        if config.is_offline and any(finding.path for finding in report.findings):
             raise FetchError(
                 f"{len(report.findings)} damaged files must be fetched, and the network is switched off.",
                 fix="Unset LAUNCHER_OFFLINE and HF_HUB_OFFLINE for this command.",

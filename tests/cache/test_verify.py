@@ -78,6 +78,10 @@ def _loop(cache: Path) -> None:
     name.symlink_to("big.bin")
 
 
+def _stray(cache: Path) -> None:
+    (cache / "models--org--model" / "snapshots" / "notes.txt").write_text("x")
+
+
 def _ref(cache: Path) -> None:
     (cache / "models--org--model" / "refs" / "v2").write_text("0" * 40)
 
@@ -93,6 +97,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], list[tuple[str, str]]]] = {
     "no blob": (_dangling, [("link", "big.bin")]),
     "a link in a circle": (_loop, [("link", "big.bin")]),
     "a ref to nothing": (_ref, [("ref", "")]),
+    "a stray file": (_stray, [("layout", "")]),
 }
 
 
