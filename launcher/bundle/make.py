@@ -216,33 +216,34 @@ def write(
         path.parent.mkdir(parents=True, exist_ok=True)
         files = {key: File(one.size, one.sha256 or _digest_of(one)) for key, one in pieces.items()}
         manifest = Manifest(name, round(time.time(), 3), __version__, tuple(models), tuple(environments), files)
-        encoded = manifest.encode()
-        _check_space(path, manifest.size_bytes + len(encoded))
-        with partial.open("wb") as target:
-            _write_piece(target, MANIFEST_NAME, Piece(encoded), digest(encoded), lambda size: None)
-            done = 0
-
-            def count(size: int) -> None:
-                nonlocal done
-                done += size
-                watch(done, manifest.size_bytes)
-
-            for key, piece in pieces.items():
-                _write_piece(target, key, piece, files[key].sha256, count)
-            target.write(bytes(2 * BLOCK_BYTES))
-            target.flush()
-            os.fsync(target.fileno())
-            size = target.tell()
+        _check_space(path, manifest.size_bytes + len(manifest.encode()))
+        size = _fill(partial, manifest, pieces, watch)
         partial.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise storage_failure(error, path.parent, path.name) from None
-    except StorageError:
+    finally:
         with contextlib.suppress(OSError):
             partial.unlink()
-        raise
-    return Made(path, size, digest(encoded), manifest)
+    return Made(path, size, digest(manifest.encode()), manifest)
+
+
+def _fill(path: Path, manifest: Manifest, pieces: Mapping[str, Piece], watch: Watch) -> int:
+    """Writes the whole archive into ``path`` and returns its size."""
+    encoded, done = manifest.encode(), 0
+
+    def count(size: int) -> None:
+        nonlocal done
+        done += size
+        watch(done, manifest.size_bytes)
+
+    with path.open("wb") as target:
+        _write_piece(target, MANIFEST_NAME, Piece(encoded), digest(encoded), lambda size: None)
+        for key, piece in pieces.items():
+            _write_piece(target, key, piece, manifest.files[key].sha256, count)
+        target.write(bytes(2 * BLOCK_BYTES))
+        target.flush()
+        os.fsync(target.fileno())
+        return target.tell()
 
 
 def _digest_of(piece: Piece) -> str:
