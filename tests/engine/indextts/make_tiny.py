@@ -55,7 +55,7 @@ CODEC: dict[str, Any] = {
     "vocos_num_layers": 1,
 }
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_CHINESE = "你好世界这是一个测试请说慢点我们今天去公园看花天气很好他她在不有人大上来到时中国年月日二三四五六七八九十百"
+_CHINESE = "你好世界这是一个测试请说慢点我们今天去公园起看花天气很好他她在不有人大上来到时中国年月日二三四五"
 
 
 def main(folder: Path) -> None:

@@ -206,7 +206,9 @@ def end_after(head: nn.Linear, positions: nn.Embedding, *, spread: float, length
     with torch.no_grad():
         positions.weight[:, 0] = 30.0
         positions.weight[:length, 0] = -30.0
-        head.weight[STOP_CODE, 0] = 1.0
+        head.weight[STOP_CODE] = 0.0
+        head.weight[:, 0] = 0.0
+        head.weight[STOP_CODE, 0] = 3.0
         head.bias[START_CODE] = -1e4
 
 

@@ -112,6 +112,7 @@ class IndexTTS:
     def segments(self, request: SpeechRequest) -> list[Segment]:
         """The first is short, later ones are as long as upstream's limit allows."""
         require_speakable(request.text)
+        self._check(request)
         texts = plan_segments(request.text, request.generation.segment_tokens or SEGMENT_TOKENS)
         return [Segment(index, text, self._language(request, text)) for index, text in enumerate(texts)]
 
@@ -242,14 +243,23 @@ class IndexTTS:
 
     # --- requests ----------------------------------------------------------------------------------------------
 
+    def _check(self, request: SpeechRequest) -> None:
+        """Refuses before anything is spoken what the request could not be spoken with."""
+        generation_arguments(request.generation, spectrum=self.name != "indextts2")
+        self._recordings(request)
+
+    def _recordings(self, request: SpeechRequest) -> tuple[Recording, Recording]:
+        """Whose voice, and whose emotion."""
+        voice = self._recording(request.reference or request.voice, "reference")
+        if request.emotion_source != "recording":
+            return voice, voice
+        return voice, self._recording(request.emotion_reference, "emotion_reference")
+
     def _arguments(self, request: SpeechRequest, speaker: Speaker, watch: Watch) -> dict[str, Any]:
         """Everything of upstream's ``infer`` but the text; the voice is conditioned."""
         spectrum = self.name != "indextts2"
         arguments = generation_arguments(request.generation, spectrum=spectrum)
-        voice = self._recording(request.reference or request.voice, "reference")
-        acted = voice
-        if request.emotion_source == "recording":
-            acted = self._recording(request.emotion_reference, "emotion_reference")
+        voice, acted = self._recordings(request)
         emotion = self._emotion(request)
         speaker.prepare(voice, acted, watch)
         arguments |= {"spk_audio_prompt": str(voice.path), **emotion.arguments()}

@@ -66,6 +66,7 @@ class Watch:
     diffusion_steps: int = _DIFFUSION_STEPS
     _codes: int = 0
     _steps: int = 0
+    _done: float = 0.0
     _told_at: float = 0.0
 
     def begin(self, segment: int, expected_codes: float) -> None:
@@ -91,10 +92,12 @@ class Watch:
         self._tell(_CODES_SHARE + (_SPECTRUM_SHARE - _CODES_SHARE) * done)
 
     def _tell(self, share: float) -> None:
+        # A segment that upstream cuts once more begins anew with every piece; what is shown does not go back.
+        self._done = max(self._done, round(self.segment + share, 3))
         now = time.monotonic()
         if self.report is not None and now - self._told_at >= _REPORT_S:
             self._told_at = now
-            self.report(Progress("speak", round(self.segment + share, 3), self.segments, "steps"))
+            self.report(Progress("speak", self._done, self.segments, "steps"))
 
 
 class _Codes(StoppingCriteria):  # type: ignore[misc]  # transformers has no types
