@@ -26,7 +26,8 @@ _HELP = """Check everything that a start needs, and say what to do about what is
 Exit code: 0 all is well, 1 something may surprise, 2 something will not work.
 """
 _MARKS = {"ok": "ok", "warning": "WARN", "failed": "FAIL"}
-_NAME_WIDTH = 13
+_NAME_WIDTH = 12
+_INDENT = 2 + 4 + 2 + _NAME_WIDTH + 1
 
 
 @click.command(name="doctor", help=_HELP)
@@ -77,16 +78,26 @@ def _settings(context: Context) -> tuple[Config, ConfigError | None]:
 def _screen(config: Config, findings: Sequence[Finding], told: dict[str, str], seconds: float) -> str:
     lines = [f"Instance {config.instance}, {config.data_dir}", ""]
     for one in findings:
-        lines.append(f"  {_MARKS[one.state]:<4}  {one.check:<{_NAME_WIDTH}} {one.detail}")
+        lines += _wrapped(f"  {_MARKS[one.state]:<4}  {one.check:<{_NAME_WIDTH}} ", one.detail)
         if told.get(one.check):
-            lines.append(f"        {'':<{_NAME_WIDTH}} mended: {told[one.check]}")
+            lines += _wrapped(" " * _INDENT, f"mended: {told[one.check]}")
         if one.fix:
-            lines.append(f"        {'':<{_NAME_WIDTH}} -> {one.fix}")
+            lines += _wrapped(" " * _INDENT, f"-> {one.fix}")
     counts = {state: sum(one.state == state for one in findings) for state in _MARKS}
     lines += ["", _verdict(counts, seconds)]
     if not told and any(one.repair and one.state != "ok" for one in findings):
         lines.append("Some of this mends itself: tts-launcher doctor --fix")
     return "\n".join(lines)
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    """A text behind ``head``, in as many lines as the terminal's width asks for; paths stay whole."""
+    from shutil import get_terminal_size
+    from textwrap import wrap
+
+    room = max(get_terminal_size((120, 24)).columns - _INDENT, 40)
+    first, *others = wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    return [head + first, *(" " * _INDENT + line for line in others)]
 
 
 def _verdict(counts: dict[str, int], seconds: float) -> str:
