@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -88,11 +89,11 @@ def check_autostart(ground: Ground) -> Finding:
     """Whether something starts it with the machine, and whether what that runs is still there."""
     found = autostart_entries([Path(one).expanduser() for one in AUTOSTART_FOLDERS.get(sys.platform, ())])
     if not found:
-        return Finding("Autostart", OK, "not set up; it starts when you start it")
+        return Finding("Autostart", OK, "not set up; it starts when you start it (or see: service install)")
     broken = [(path, program) for path in found if (program := _missing_program(path))]
     if broken:
         path, program = broken[0]
-        fix = "Write the entry anew with the present path, or remove it."
+        fix = "Run: service install (writes it anew), or remove that entry."
         return Finding("Autostart", WARNING, f"{path} runs {program}, which is not there", fix)
     waits = [path for path in found if ".config/systemd/user" in path.as_posix()]
     if waits and not _lingers():
@@ -129,9 +130,14 @@ def _missing_program(path: Path) -> str:
     for line in lines:
         name, _, value = line.partition("=")
         if name.strip() in ("ExecStart", "Exec"):
-            words = value.strip().lstrip("-@:+!").split()
-            if words and words[0].startswith("/") and not Path(words[0].strip('"')).exists():
-                return words[0]
+            try:
+                words = shlex.split(value.strip().lstrip("-@:+!"))
+            except ValueError:
+                continue
+            # systemd doubles its own signs.
+            program = words[0].replace("%%", "%").replace("$$", "$") if words else ""
+            if program.startswith("/") and not Path(program).exists():
+                return program
     return ""
 
 
