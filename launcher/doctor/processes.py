@@ -113,7 +113,7 @@ def autostart_entries(folders: list[Path]) -> list[Path]:
         for path in paths:
             try:
                 with path.open("rb") as file:
-                    text = file.read(_MAX_UNIT_BYTES)
+                    text = file.read(_MAX_UNIT_BYTES).replace(b'"', b"")
             except OSError:
                 continue
             if any(word in text for word in _OUR_WORDS):

@@ -149,7 +149,7 @@ def test_an_autostart_that_leads_nowhere(tmp_path: Path) -> None:
     folder = tmp_path / ".config" / "systemd" / "user"
     folder.mkdir(parents=True)
     (folder / "other.service").write_text("[Service]\nExecStart=/bin/true\n")
-    (folder / "voice.service").write_text("[Service]\nExecStart=-"/gone/my bin/python" -m launcher start\n")
+    (folder / "voice.service").write_text('[Service]\nExecStart=-"/gone/my bin/python" "-m" "launcher" "start"\n')
     found = findings(doctor("--json", "--offline", cwd=tmp_path))
     assert found["Autostart"]["state"] == "warning"
     assert "voice.service" in found["Autostart"]["detail"] and "/gone/my bin/python" in found["Autostart"]["detail"]
