@@ -212,6 +212,8 @@ def _engine(
         "threads": config.threads,
         "options": engine_options(config),
     }
+    # CUDA would put the fastest GPU first; nvidia-smi, `engine ls` and so cuda:N count along the bus.
+    environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **environment}
     python = str(choice.interpreter)
     if python != sys.executable:
         environment = {**environment, "PYTHONPATH": str(own_folder(config, folder))}

@@ -128,6 +128,7 @@ class SupervisorLink:
                 "page": {**component, "state": "ready"},
                 "engine": {**component, "state": "starting"},
             },
+            "choice": {"name": "", "reason": ""},
             "warnings": [],
         }
 

@@ -212,7 +212,7 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
         warnings = prepare(config)
         _empty(paths.temp_dir)
         choice = choose(config)
-        ground.logs.write("supervisor", "info", f"engine {choice.name}: {choice.reason}")
+        call(functools.partial(supervisor.take, choice.name, choice.reason))
         specs = child_specs(config, addresses, os.environ, choice)
         weights_missing = bool(missing_weights(config, choice))
     except LauncherError as error:

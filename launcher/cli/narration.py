@@ -34,6 +34,7 @@ class Narration:
         self._began = began
         self._stages: dict[str, str] = {}
         self._errors: dict[str, Any] = {}
+        self._choice = {"name": "", "reason": ""}
         self._warnings = 0
         self._state = ""
         self._told: set[str] = set()
@@ -50,6 +51,10 @@ class Narration:
                 self._stage(stage)
             elif stage["state"] == "running" and stage["progress"] and self._shows(stage["name"]):
                 self._progress(stage["progress"])
+        choice = snapshot["choice"]
+        if choice != self._choice:
+            self._choice = choice
+            self._event("choice", choice, f"engine {choice['name']}: {choice['reason']}")
         for warning in snapshot["warnings"][self._warnings :]:
             self._event("warning", warning, f"Warning: {warning['message']} {warning['fix']}".strip())
         self._warnings = len(snapshot["warnings"])

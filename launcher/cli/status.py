@@ -72,6 +72,9 @@ def _as_text(snapshot: dict[str, Any]) -> str:
     ]
     for name, component in snapshot["components"].items():
         lines.append(f"{name.capitalize():<9} {_component(component)}")
+        choice = snapshot.get("choice") or {}  # an instance that runs since before an upgrade has none
+        if name == "engine" and choice.get("name"):
+            lines.append(f"          {choice['name']}: {choice['reason']}")
         error = component["error"]
         if error is not None:
             lines += [f"          {text}" for text in (error["message"], error["fix"]) if text]

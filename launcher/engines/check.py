@@ -100,11 +100,23 @@ def check(
             "trial": str(trial or ""),
         }
     )
+    done = _ask(python, asked, environ)
+    said = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
+    if not said:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise EngineError(f"{python} ended while it imported the engine: {last}.", fix="Install it with --reinstall.")
+    answer: dict[str, Any] = json.loads(said[-1].removeprefix(_MARK))
+    return Checked(
+        answer["python"], answer["versions"], answer["error"], answer["step"], answer["cuda"], answer["sees_gpu"]
+    )
+
+
+def _ask(python: Path, asked: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     quiet = {**environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     with tempfile.TemporaryDirectory(prefix="tts-launcher-check-") as folder:  # some packages write where they stand
         try:
             # -I: neither this folder nor PYTHONPATH nor the user's own packages may help.
-            done = subprocess.run(
+            return subprocess.run(
                 [str(python), "-I", "-c", _PROGRAM, asked],
                 cwd=folder,
                 env=quiet,
@@ -119,14 +131,6 @@ def check(
             raise EngineError(
                 f"{python} does not answer: {error}.", fix="Install the engine with --reinstall."
             ) from None
-    said = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
-    if not said:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise EngineError(f"{python} ended while it imported the engine: {last}.", fix="Install it with --reinstall.")
-    answer: dict[str, Any] = json.loads(said[-1].removeprefix(_MARK))
-    return Checked(
-        answer["python"], answer["versions"], answer["error"], answer["step"], answer["cuda"], answer["sees_gpu"]
-    )
 
 
 def drop_cuda_parts(environment: Path) -> int:

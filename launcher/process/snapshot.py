@@ -98,6 +98,8 @@ class Status:
         self.stages = {name: StageStatus() for name in STAGES}
         self.warnings: list[dict[str, str]] = []
         self.alarms: list[dict[str, str]] = []
+        #: Which engine was taken, and why; empty until that is known.
+        self.choice = {"name": "", "reason": ""}
         self.stopping = False
         self._was_ready = False
 
@@ -196,6 +198,7 @@ class Status:
             "state": self.state,
             "stages": [self._stage_json(name, stage, now) for name, stage in self.stages.items()],
             "components": {name: self._component_json(name) for name in self.components},
+            "choice": dict(self.choice),
             "warnings": [*self.warnings, *self.alarms],
         }
 

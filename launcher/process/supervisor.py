@@ -137,6 +137,12 @@ class Supervisor:
             if name in self._keepers:
                 self._keepers[WEIGHTS if name == "engine" and weights_missing else name].start()
 
+    def take(self, engine: str, reason: str) -> None:
+        """Shows with the status which engine was taken, and why."""
+        self.status.choice = {"name": engine, "reason": reason}
+        self._logs.write("supervisor", "info", f"engine {engine}: {reason}")
+        self._changed()
+
     def warn(self, message: str, fix: str = "") -> None:
         """Shows a warning with the status."""
         self.status.warnings.append({"message": message, "fix": fix})

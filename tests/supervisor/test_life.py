@@ -51,13 +51,14 @@ def test_status_has_every_part_of_the_snapshot(instance: Instance) -> None:
     snapshot = json.loads(done.stdout)
     assert set(snapshot) == {
         *("instance", "version", "pid", "url", "host", "port", "started_at", "uptime_s", "state", "stages"),
-        *("components", "warnings"),
+        *("components", "choice", "warnings"),
     }
     assert [stage["name"] for stage in snapshot["stages"]] == ["listen", "page", "weights", "engine"]
     assert all(stage["state"] == "done" for stage in snapshot["stages"])
     for component in snapshot["components"].values():
         assert set(component) == {"state", "pid", "restarts", "since", "progress", "info", "error"}
     assert snapshot["components"]["engine"]["info"] == {"name": "kokoro"}
+    assert snapshot["choice"]["name"] == "kokoro" and "no other engine is installed" in snapshot["choice"]["reason"]
 
 
 def test_status_of_nothing_is_exit_code_4(instance: Instance) -> None:

@@ -21,6 +21,7 @@ export function buildBanner(place, engine) {
     banner.dataset.state = view.state;
     write(words, view.words);
     write(detail, view.detail);
+    attribute(detail, "title", engine.snapshot?.choice?.reason || null);
     write(fix, view.fix);
     fix.hidden = !view.fix;
     files.show(view.busy ? engine.weights : null);
