@@ -119,10 +119,14 @@ def _recognise(root: Path, targets: Mapping[str, Path]) -> Iterable[OldCache]:
     elif is_modelscope(root):
         yield OldCache("modelscope", root, targets["modelscope"])
     else:
-        # An old launcher's cache_hub/ may hold a Hugging Face home or a torch home of its own.
-        for name in ("huggingface", "torch", "modelscope"):
-            if (root / name).is_dir():
-                yield from _recognise(_real(root / name), targets)
+        # ~/.cache, an old launcher's cache_hub/ or data folder hold several.
+        several = [
+            _real(root / name) for name in ("huggingface", "torch", "modelscope", "cache") if (root / name).is_dir()
+        ]
+        inner = [one for folder in several for one in _recognise(folder, targets)]
+        yield from inner
+        if inner:
+            return
         if (root / "hf_cache").is_dir() and is_hub(root / "hf_cache"):
             yield OldCache("hub", _real(root / "hf_cache"), targets["hub"])
         if any(path.name.endswith(_WEIGHTS) for path in loose_files(root)):

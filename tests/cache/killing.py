@@ -100,6 +100,34 @@ def killed(work: Callable[[], object], change: int) -> bool:
     return code != 0
 
 
+def refused(work: Callable[[], object], byte: int) -> str:
+    """Does ``work`` in a child to which the kernel refuses files above that size, as a full disk would.
+
+    Returns:
+        The sentence of the error that it ended with; empty when it went well.
+    """
+    receiver, report = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            import resource
+
+            from launcher.errors import LauncherError
+
+            resource.setrlimit(resource.RLIMIT_FSIZE, (byte, byte))
+            try:
+                work()
+            except LauncherError as error:
+                os.write(report, str(error).encode())
+            os._exit(0)
+        os._exit(99)
+    os.close(report)
+    with os.fdopen(receiver) as stream:
+        said = stream.read()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    return said
+
+
 def _child(argv: list[str], change: int, byte: int, report: int) -> None:
     import resource
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from launcher.cache import content
 from launcher.cache.journal import Journal
 from launcher.cache.migrate import Migrated, journal_of, migrate
 from launcher.cache.migrate_find import find, usual_places
 from launcher.cache.migrate_plan import make_plan
 from launcher.errors import ConfigError, StorageError
 from tests.cache.caches import FOLDER, NAME, REPO, contents, fill, flaws, hf_is_clean, is_whole, launcher
+from tests.cache.killing import refused
 from tests.servers.hub import HubServer
 
 
@@ -39,9 +37,9 @@ def old(tmp_path: Path, filled: Path) -> Path:
 @pytest.fixture
 def other_disk() -> Iterator[Path]:
     """A folder on another file system than temporary files."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         if Path(folder).stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev:
-            pytest.skip("temporary files lie in memory themselves")
+            pytest.skip("there is one disk only")
         yield Path(folder)
 
 
@@ -145,6 +143,16 @@ def test_an_old_launchers_folder_holds_several_caches(tmp_path: Path, filled: Pa
     (tmp_path / "cache_hub" / "torch" / "hub" / "checkpoints" / "a.pth").write_bytes(b"a")
     kinds = {one.kind for one in find(tmp_path / "cache_hub", targets(tmp_path / "data"))}
     assert kinds == {"hub", "torch"}
+    (tmp_path / "old-data").mkdir()
+    (tmp_path / "cache_hub").rename(tmp_path / "old-data" / "cache")
+    assert {one.kind for one in find(tmp_path / "old-data", targets(tmp_path / "data"))} == {"hub", "torch"}
+
+
+def test_official_checkpoints_hold_a_hub_cache_too(tmp_path: Path, filled: Path) -> None:
+    shutil.copytree(filled, tmp_path / "checkpoints" / "hf_cache", symlinks=True)
+    (tmp_path / "checkpoints" / "gpt.pth").write_bytes(b"x")
+    found = {one.kind: one.root for one in find(tmp_path / "checkpoints", targets(tmp_path / "data"))}
+    assert found == {"hub": tmp_path / "checkpoints" / "hf_cache", "checkpoints": tmp_path / "checkpoints"}
 
 
 def test_leftovers_and_links_to_nowhere_stay_behind(tmp_path: Path, old: Path) -> None:
@@ -179,24 +187,15 @@ def test_a_folder_that_may_not_be_renamed_stays(tmp_path: Path, old: Path) -> No
     assert not done.is_link and is_whole(old / "hub") and is_whole(tmp_path / "data" / "hub")
 
 
-@pytest.mark.parametrize("left", [1, 6])
-def test_a_failure_changes_nothing(tmp_path: Path, old: Path, left: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk refuses after a few files, as a full or failing one does."""
-    before, real = contents(old), content.bring
-
-    def refuse(*arguments: object, **options: object) -> str:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(*arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(content, "bring", refuse)
-    with pytest.raises(StorageError, match=r"full disk\. Nothing of .* was changed"):
-        move(old, tmp_path / "data")
-    assert contents(old) == before and is_whole(old / "hub") and not (old / "hub").is_symlink()
-    assert contents(tmp_path / "data") == set() and flaws(tmp_path / "data" / "hub") == []
-    assert not list((tmp_path / "data").rglob("*.jsonl"))
+@pytest.mark.parametrize("largest", [1, 40_000, 1_000_000])
+def test_a_failure_changes_nothing(tmp_path: Path, old: Path, other_disk: Path, largest: int) -> None:
+    """The disk refuses, at the first file or after several."""
+    before = contents(old)
+    said = refused(lambda: move(old, other_disk), largest)
+    assert f"Nothing of {old / 'hub'} was changed" in said or largest == 1, said
+    assert said and contents(old) == before and is_whole(old / "hub") and not (old / "hub").is_symlink()
+    assert contents(other_disk) <= contents(other_disk / "journals") and flaws(other_disk / "hub") == []
+    assert move(old, other_disk).is_link and is_whole(other_disk / "hub")
 
 
 def test_what_cannot_be_migrated_is_one_sentence(tmp_path: Path, old: Path) -> None:

@@ -6,6 +6,7 @@ where even that would be too much, it must not have been asked at all.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -212,6 +213,28 @@ def test_read_only_base(ready: Machine) -> None:
     ready.run("cache", "overlay", ready.data, "--remove", data=second)
     hf_is_clean(hub)
     assert OTHER.sha256("weights.safetensors") in contents(hub) and listing(ready.data) == before
+
+
+def test_damaged_base(ready: Machine) -> None:
+    """A repair behind an overlay replaces the link; a prune removes links; the base stays as it is."""
+    blob = ready.cache / "models--org--model" / "blobs" / REPO.sha256("voices/a.bin")
+    data = bytearray(blob.read_bytes())
+    data[1000] ^= 1
+    blob.write_bytes(data)
+    second = ready.root / "second"
+    ready.run("cache", "overlay", ready.data, data=second)
+    before = listing(ready.data)
+    ready.hub.forget()
+    ready.run("cache", "repair", data=second)
+    sent = sum(request.bytes_sent for request in ready.hub.seen() if request.scope == "body")
+    assert REPO.files["voices/a.bin"].size <= sent < REPO.size
+    hub = second / "cache" / "huggingface" / "hub"
+    own = hub / "models--org--model" / "blobs" / blob.name
+    assert hashlib.sha256(own.read_bytes()).hexdigest() == blob.name and not own.is_symlink()
+    hf_is_clean(hub, ready.hub)
+    ready.run("cache", "prune", NAME, "--yes", data=second)
+    assert not (hub / "models--org--model" / "snapshots" / REPO.commit).exists()
+    assert listing(ready.data) == before and blob.read_bytes() == bytes(data)
 
 
 def test_base_gets_another_model(ready: Machine) -> None:
