@@ -7,8 +7,8 @@ and is no fault.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,18 @@ def exit_code(reports: Sequence[Report]) -> int:
     return 2 if DANGEROUS in verdicts else 1 if verdicts & {SURPLUS, SUSPICIOUS} else 0
 
 
+def merged(parts: Iterable[Part]) -> list[Part]:
+    """The parts with one for each repository: what several models need of it is needed."""
+    found: dict[str, Part] = {}
+    for part in parts:
+        other = found.setdefault(part.repo, part)
+        if other is not part:
+            # No pattern at all means everything.
+            include = (*other.include, *part.include) if other.include and part.include else ()
+            found[part.repo] = replace(other, include=include, sizes={**other.sizes, **part.sizes})
+    return list(found.values())
+
+
 def audit_part(cache: Path, part: Part, tell: Tell) -> Report | None:
     """A repository in the cache; ``None`` when nothing of it is there."""
     folder = RepoFolder(cache, part.repo)
@@ -106,7 +118,8 @@ def audit_folder(path: Path, tell: Tell) -> Report:
     kind, _, name = repo_folder.name.partition("--")
     if snapshots.name == "snapshots" and kind in _KINDS and COMMIT.fullmatch(path.name):
         repo = _KINDS[kind] + name.replace("--", "/", 1)
-        part = next((part for entry in catalog() for part in entry.parts if part.repo == repo), Part(repo))
+        parts = merged(part for entry in catalog() for part in entry.parts if part.repo == repo)
+        part = parts[0] if parts else Part(repo)
         return _audit(path, repo, tell, folder=RepoFolder(repo_folder.parent, repo), commit=path.name, part=part)
     return _audit(path, str(path), tell)
 

@@ -86,12 +86,14 @@ def model_of(cache: Path, entry: CatalogEntry) -> list[tuple[Model, dict[str, Pi
     """What a model of the catalog has in the cache.
 
     Raises:
-        FetchError: when a part of it is missing.
+        FetchError: when a part of it is missing that the model cannot do without.
     """
     found = []
     for part in entry.parts:
         state = look(cache, part.wanted)
         if state is None or state.missing:
+            if part.optional:
+                continue
             lacks = part.repo if state is None else f"{part.repo}/{state.missing[0].path}"
             raise FetchError(f"{lacks} is not in {cache}.", fix=f"Run: fetch {entry.name}")
         receipt = read_receipt(RepoFolder(cache, part.repo), state.tree.commit)

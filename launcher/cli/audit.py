@@ -56,7 +56,7 @@ def _reports(config: Config, names: Sequence[str], tell: Tell) -> list[Report]:
     Raises:
         FetchError: when a model that was named is not here.
     """
-    from launcher.audit.package import audit_folder, audit_part
+    from launcher.audit.package import audit_folder, audit_part, merged
     from launcher.cache.layout import pins
     from launcher.hub.catalog import catalog, lookup
 
@@ -66,7 +66,7 @@ def _reports(config: Config, names: Sequence[str], tell: Tell) -> list[Report]:
         if names and (name.startswith((".", "/", "~")) or Path(name).is_dir()):
             found = [audit_folder(Path(name).expanduser(), tell)]
         else:
-            parts = [audit_part(cache, part, tell) for part in lookup(name).parts]
+            parts = [audit_part(cache, part, tell) for part in merged(lookup(name).parts)]
             found = [one for one in parts if one is not None]
             if names and not found:
                 raise FetchError(f"Nothing of {name} is in {cache}.", fix=f"Run: fetch {name}")

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from launcher.audit.contents import safetensors_problem
+from launcher.audit.package import merged
+from launcher.hub.catalog import Part, catalog
 from tests.servers.hub import Content, GeneratedFile, HubServer, Repo
 
 ROOT = Path(__file__).parents[2]
@@ -178,3 +180,14 @@ def test_broken_safetensors(tmp_path: Path, data: bytes) -> None:
     assert safetensors_problem(path, len(data))
     path.write_bytes(tensors())
     assert not safetensors_problem(path, len(tensors()))
+
+
+def test_what_two_models_need_of_one_repository_is_needed() -> None:
+    one, two = Part("org/a", include=("a",), sizes={"a": 1}), Part("org/a", include=("b",), sizes={"b": 2})
+    assert merged([one, two, Part("org/c")]) == [
+        Part("org/a", include=("a", "b"), sizes={"a": 1, "b": 2}),
+        Part("org/c"),
+    ]
+    assert merged([one, Part("org/a")])[0].include == ()
+    for entry in catalog():
+        assert len({part.repo for part in merged(entry.parts)}) == len(merged(entry.parts))
