@@ -18,9 +18,10 @@ from typing import Any
 
 from launcher.cache import content
 from launcher.cache.entries import entries_of, keep
+from launcher.cache.folder_store import FolderStore
 from launcher.cache.folders import storage_error
 from launcher.cache.migrate_plan import Item, repo_items
-from launcher.cache.store import Entry, FolderStore, Manifest, is_right
+from launcher.cache.store import Entry, Manifest, is_right
 from launcher.errors import StorageError
 from launcher.progress import Progress
 

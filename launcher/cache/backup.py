@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.cache.entries import entries_of, items_of, keep
+from launcher.cache.folder_store import FolderStore
 from launcher.cache.folders import storage_error
-from launcher.cache.store import Entry, FolderStore, Manifest, Store, is_right
+from launcher.cache.store import Entry, Manifest, Store, is_right
 from launcher.errors import StorageError
 from launcher.progress import Progress
 

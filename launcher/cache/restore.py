@@ -15,10 +15,11 @@ from pathlib import Path
 
 from launcher.cache import content
 from launcher.cache.archive import read_pointers
+from launcher.cache.folder_store import open_store
 from launcher.cache.folders import make_folder, storage_error
 from launcher.cache.journal import alone
 from launcher.cache.layout import archived_dir, journal_dir, pins
-from launcher.cache.store import Entry, Manifest, Store, open_store
+from launcher.cache.store import Entry, Manifest, Store
 from launcher.config import Config
 from launcher.errors import StorageError
 from launcher.progress import Progress

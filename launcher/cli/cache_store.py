@@ -67,9 +67,9 @@ def _shared(hub: Path, name: str) -> dict[str, str]:
 def archive_command(context: Context, *, name: str, folder: Path, dry_run: bool, yes: bool) -> None:
     """Moves a model into an archive."""
     from launcher.cache.archive import archive, recover, repo_size
+    from launcher.cache.folder_store import FolderStore
     from launcher.cache.journal import alone
     from launcher.cache.layout import journal_dir
-    from launcher.cache.store import FolderStore
 
     config = context.load_config()
     hub = _targets(config)["hub"]
@@ -141,8 +141,8 @@ def restore_command(context: Context, *, names: tuple[str, ...], source: str | N
 
 def _from_archives(context: Context, config: Config, folders: list[str], names: Iterable[str]) -> Restored:
     from launcher.cache.archive import read_pointers
+    from launcher.cache.folder_store import open_store
     from launcher.cache.restore import Restored, restore
-    from launcher.cache.store import open_store
 
     pointers, total = read_pointers(_pointers(config)), Restored()
     found = [pointers[folder] for folder in folders if folder in pointers]
@@ -161,8 +161,8 @@ def _from_archives(context: Context, config: Config, folders: list[str], names: 
 def _from_store(
     context: Context, targets: dict[str, Path], source: str, manifest: str | None, folders: list[str]
 ) -> Restored:
+    from launcher.cache.folder_store import open_store
     from launcher.cache.restore import Restored, chosen, restore
-    from launcher.cache.store import open_store
 
     store, total = open_store(source), Restored()
     names = store.manifests()
@@ -206,9 +206,9 @@ def _report(context: Context, done: Restored, where: str) -> int:
 def backup_command(context: Context, *, target: str, verify: bool) -> int:
     """Backs up the caches, or reads a backup."""
     from launcher.cache.backup import backup
+    from launcher.cache.folder_store import open_store
     from launcher.cache.journal import alone
     from launcher.cache.layout import journal_dir
-    from launcher.cache.store import open_store
 
     config = context.load_config()
     store = open_store(target)

@@ -11,8 +11,9 @@ import pytest
 
 from launcher.cache.archive import Pointer, archive, read_pointers
 from launcher.cache.backup import backup, verify
+from launcher.cache.folder_store import FolderStore, open_store
 from launcher.cache.restore import chosen, restore
-from launcher.cache.store import FolderStore, Manifest, open_store
+from launcher.cache.store import Manifest
 from launcher.errors import ConfigError, StorageError
 from tests.cache.caches import FOLDER, NAME, REPO, contents, fill, flaws, is_whole, launcher, weights
 
