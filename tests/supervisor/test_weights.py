@@ -79,7 +79,8 @@ def test_the_page_comes_up_meanwhile_and_everybody_sees_the_same_progress(instan
     events = [json.loads(line) for line in out.splitlines()]
     told = [event["progress"] for event in events if event["event"] == "progress"]
     assert told and told[-1]["stage"] == "fetch" and told[-1]["parts"]
-    assert [event["state"] for event in events if event.get("name") == "weights"][-1] == "done"
+    moves = [event["state"] for event in events if (event["event"], event.get("name")) == ("stage", "weights")]
+    assert moves[-1] == "done"
     assert not alive(fetching["pid"])
 
     # What is complete costs no request and no process.
