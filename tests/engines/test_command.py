@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +91,8 @@ def test_a_start_without_a_terminal_says_the_command(house: House) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
 def test_a_start_at_a_terminal_offers_to_install(house: House) -> None:
+    import pty
+
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "LAUNCHER_DATA_DIR": str(house.folder)}
     command = [sys.executable, "-m", "launcher", "start", "--engine", "indextts2", "--port", "auto", "--no-open"]
     ours, theirs = pty.openpty()
