@@ -97,7 +97,7 @@ def build_once(
     mode: str, build: Callable[[], Any], files: list[Path], device: str, warm_up: Any = None
 ) -> dict[str, Any]:
     """Builds one engine and touches every byte of it; ``engine`` is among the figures."""
-    started = time.perf_counter()
+    started, processor = time.perf_counter(), time.process_time()
     figures: dict[str, Any] = {}
     if mode == "upstream":
         engine = build()
@@ -107,6 +107,7 @@ def build_once(
         figures["stages"] = dict(made.stages)
         figures["fast"], figures["why_not"], figures["filled"] = made.fast, made.why_not, made.filled
     wait_for_device(device)
+    figures["construct_cpu_s"] = time.process_time() - processor
     figures["construct_s"] = time.perf_counter() - started
     figures["anonymous_mb"] = anonymous_mb()
     started = time.perf_counter()
@@ -196,12 +197,10 @@ def speak(engine: Any, folder: Path) -> str:
     with wave.open(str(recording), "wb") as file:
         file.setparams((1, 2, 22050, 0, "NONE", ""))
         file.writeframes(b"".join(struct.pack("<h", noise.randint(-9000, 9000)) for _ in range(2 * 22050)))
-    sound = b""
-    for _ in range(2):  # the first computes the voice, which draws random numbers
-        torch.manual_seed(11)
-        random.seed(11)
-        _, samples = engine.infer(str(recording), TEXT, None, max_mel_tokens=40)
-        sound = samples.tobytes()
+    torch.manual_seed(11)
+    random.seed(11)
+    _, samples = engine.infer(str(recording), TEXT, None, max_mel_tokens=40, num_beams=1)
+    sound = samples.tobytes()
     return f"{len(sound) // 2} samples {hashlib.sha256(sound).hexdigest()}"
 
 

@@ -171,9 +171,12 @@ def _reporting(
     ended = threading.Event()
 
     def tell() -> None:
+        done = 0
         while not ended.wait(_REPORT_S):
-            if warm_up is not None:
-                report(Progress("weights", min(warm_up.done_bytes, total), total, "bytes"))
+            # The last piece is reported when the engine stands, not when its files are in memory.
+            if warm_up is not None and done < (now := min(warm_up.done_bytes, total)) < total:
+                report(Progress("weights", now, total, "bytes"))
+                done = now
 
     thread = threading.Thread(target=tell, name="preload-progress", daemon=True)
     thread.start()

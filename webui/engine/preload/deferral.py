@@ -45,6 +45,7 @@ class Deferral(TorchDispatchMode):  # type: ignore[misc]
         self.put_off = 0
         self.settled_early = 0
         self._promises: dict[int, Promise] = {}
+        self._known: dict[str, tuple[tuple[Place, ...], bool]] = {}
         self._patches = ExitStack()
 
     def __enter__(self) -> Deferral:
@@ -151,17 +152,27 @@ class Deferral(TorchDispatchMode):  # type: ignore[misc]
         for item in args:
             promise = self._promise(item) if isinstance(item, Tensor) else None
             arguments.append(Operand(promise, Place.of(item)) if promise is not None else item)
-        shapes = func(*[_shape_only(item) for item in args], **kwargs)
         computation = Computation(func, arguments, kwargs)
-        several = not isinstance(shapes, Tensor)
-        metas = tuple(shapes) if several else (shapes,)
+        places, several = self._places_of_results(func, args, kwargs)
         device = next(item.device for item in args if isinstance(item, Tensor))
-        results = tuple(torch.empty_strided(m.size(), m.stride(), dtype=m.dtype, device=device) for m in metas)
+        results = tuple(torch.empty_strided(p.size, p.stride, dtype=p.dtype, device=device) for p in places)
         for index, result in enumerate(results):
             promise = Promise(result.untyped_storage(), [p for p in promises if p is not None])
             promise.add(Step(Place.of(result), _copier(computation, index, len(results))))
             self._promises[self._key(result)] = promise
         return results if several else results[0]
+
+    def _places_of_results(
+        self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Place, ...], bool]:
+        """Sizes, strides and types that an operation's results will have, and whether there are several."""
+        shapes = [Place.of(item) if isinstance(item, Tensor) else item for item in args]
+        key = repr((func, shapes, kwargs))  # a network's layers repeat, and asking torch costs a millisecond
+        if key not in self._known:
+            made = func(*[_shape_only(item) for item in args], **kwargs)
+            several = not isinstance(made, Tensor)
+            self._known[key] = tuple(map(Place.of, made if several else (made,))), several
+        return self._known[key]
 
     def _whole(self, original: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def initialise(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
