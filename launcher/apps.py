@@ -229,6 +229,8 @@ def engine_options(config: Config) -> dict[str, str]:
         "model_dir": config.model_dir,
         "engine_dir": config.engine_dir,
         "idle_unload_s": f"{config.idle_unload:g}",
+        "voices_dir": str(Path(config.data_dir) / "voices"),
+        "reference_dirs": str(instance_paths(config).temp_dir),  # where the page keeps what people upload
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +17,7 @@ from webui.engine.base import GenerationParameters, SpeechRequest
 from webui.engine.indextts.files import INDEXTTS_2, INDEXTTS_2_5, ModelFiles, check_file, find_files, lay_out
 from webui.engine.indextts.glossary import apply_glossary
 from webui.engine.indextts.guidance import emotion_of, generation_arguments
-from webui.engine.indextts.options import Options
+from webui.engine.indextts.options import Options, place
 from webui.engine.indextts.plan import plan_segments, tokens
 from webui.engine.indextts.recordings import find_recording, stored_voices
 from webui.engine.indextts.text_emotion import LazyTextEmotion, limited_scores
@@ -173,3 +174,44 @@ def test_options_are_read_and_wrong_ones_named(tmp_path: Path) -> None:
     assert (options.precision, options.qwen, options.reference_dirs) == ("fp16", "auto", (Path("/v"),))
     with pytest.raises(EngineError, match="qwen='maybe'"):
         Options.read({"qwen": "maybe"}, tmp_path)
+
+
+class _Card:
+    """The part of torch that says what card there is."""
+
+    __version__ = "2.10.0"
+    version = SimpleNamespace(cuda="12.8")
+
+    def __init__(self, *sizes_gb: float) -> None:
+        sizes = [SimpleNamespace(total_memory=size * 1e9) for size in sizes_gb]
+        self.cuda = SimpleNamespace(
+            is_available=lambda: bool(sizes),
+            device_count=lambda: len(sizes),
+            get_device_properties=lambda device: sizes[int(device.partition(":")[2])],
+        )
+
+
+@pytest.mark.parametrize(
+    ("size_gb", "options", "half", "text_emotion"),
+    [
+        (24, {}, False, True),
+        (12, {}, True, True),
+        (8, {}, True, False),
+        (8, {"qwen": "yes", "precision": "fp32"}, False, True),
+        (24, {"qwen": "no", "precision": "fp16"}, True, False),
+    ],
+)
+def test_the_card_decides_precision_and_text_emotions(
+    size_gb: float, options: dict[str, str], half: bool, text_emotion: bool
+) -> None:
+    placed = place(_Card(size_gb), "auto", Options.read(options, Path("/c")), "fp16")
+    assert (placed.device, placed.half, placed.text_emotion) == ("cuda:0", half, text_emotion)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "device", "said"),
+    [((), "cuda:0", "no usable GPU"), ((8,), "cuda:1", "there is 1 GPU"), ((8, 8), "cuda:2", "there are 2 GPUs")],
+)
+def test_a_card_that_is_not_there_is_an_error(sizes: tuple[float, ...], device: str, said: str) -> None:
+    with pytest.raises(EngineError, match=said):
+        place(_Card(*sizes), device, Options(), "fp16")

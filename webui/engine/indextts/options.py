@@ -11,19 +11,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from launcher.errors import EngineError
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 _log = logging.getLogger(__name__)
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 CHOICES = ("auto", "yes", "no")
-#: A card with less holds the weights in half precision, and no language model for emotions (upstream's own limit).
+#: A card with less holds no language model for emotions unless it is asked for (upstream's own limit).
 SMALL_CARD_BYTES = 10 * 1024**3
+#: From here on everything fits at full size: 8.9 GB of weights (IndexTTS-2 with the language model), 2 GB to compute.
+ROOMY_CARD_BYTES = 13 * 10**9
 
 
 @dataclass(frozen=True)
@@ -89,11 +88,11 @@ class Placement:
     text_emotion: bool = True
 
 
-def place(torch: ModuleType, device: str, options: Options, half_name: str) -> Placement:
+def place(torch: Any, device: str, options: Options, half_name: str) -> Placement:
     """Decides device, precision and whether there is room for the language model that reads emotions.
 
     Args:
-        torch: the module.
+        torch: the module, or what answers like it.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         options: of the engine.
         half_name: the half precision that the package has: ``fp16`` or ``bf16``.
@@ -114,13 +113,13 @@ def place(torch: ModuleType, device: str, options: Options, half_name: str) -> P
         return Placement(device, text_emotion=options.qwen != "no")
     vram_bytes = int(torch.cuda.get_device_properties(device).total_memory)
     small = vram_bytes < SMALL_CARD_BYTES
-    half = options.precision == half_name or (options.precision == "auto" and small)
+    half = options.precision == half_name or (options.precision == "auto" and vram_bytes < ROOMY_CARD_BYTES)
     text_emotion = options.qwen == "yes" or (options.qwen == "auto" and not small)
     _log.info("%s with %.1f GB: %s", device, vram_bytes / 1e9, half_name if half else "fp32")
     return Placement(device, half, vram_bytes, text_emotion)
 
 
-def _device(torch: ModuleType, device: str) -> str:
+def _device(torch: Any, device: str) -> str:
     available = bool(torch.cuda.is_available())
     if device == "auto":
         return "cuda:0" if available else "cpu"

@@ -268,7 +268,8 @@ class Speaker:
         self.instance.cache_emo_audio_prompt = str(emotion) if acted else None
 
     def _key(self, path: Path) -> Any:
-        return sys.modules[self._upstream.module]._audio_key(str(path))  # type: ignore[attr-defined]
+        module: Any = sys.modules[self._upstream.module]
+        return module._audio_key(str(path))
 
     def _language(self, language: str) -> dict[str, Any]:
         """Tells the instance the language; what its ``infer`` takes for it."""
