@@ -351,10 +351,12 @@ class Keeper:
             times = "once" if self._budget.crashes == 1 else f"{self._budget.crashes} times"
             message = f"The {self.component} {what}; it crashed {times} within {self._budget.window_s:g} s."
             last = self._last_words[-1] if self._last_words else ""
+            # Weights are brought for the engine, and again when it is started anew.
+            again = "engine" if self._spec.is_task else self.component
             error = {
                 "message": f"{message} Last line: {last}" if last else message,
                 "fix": f"See `tts-launcher logs --component {self.component}`, mend the cause, then run "
-                f"`tts-launcher restart {self.component}`.",
+                f"`tts-launcher restart {again}`.",
             }
             if self.child is None:
                 self._give_up(error)

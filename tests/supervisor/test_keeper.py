@@ -371,3 +371,12 @@ def test_a_crash_that_the_child_mends_itself_counts_as_one() -> None:
     assert world.keeper.state == "failed"
     error = world.status.components["engine"].error
     assert error is not None and "3 times" in error["message"]
+
+
+def test_a_task_that_crashes_too_often_says_how_to_try_again() -> None:
+    world = World(component="weights", task=True, limit=0)
+    world.keeper.start()
+    world.crash(-9)
+    error = world.status.components["weights"].error
+    assert world.keeper.state == "failed" and error is not None
+    assert "SIGKILL" in error["message"] and "restart engine" in error["fix"]
