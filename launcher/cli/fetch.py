@@ -22,7 +22,7 @@ _MOST_NAMES = 12
 
 @click.command(name="fetch", help="Fetch models (see: models) or repositories (org/name[@revision][:patterns]).")
 @click.argument("names", nargs=-1, metavar="[NAME|REPO]...")
-@click.option("--revision", metavar="REV", help="Branch, tag or commit; the default is main.")
+@click.option("--revision", metavar="REV", help="Branch, tag or commit; the default is the catalog's, or main.")
 @click.option("--include", multiple=True, metavar="PATTERN", help="Only files that fit; may be given again.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="No files that fit; may be given again.")
 @click.option("--no-optional", "without_optional", is_flag=True, help="Leave out what a model also works without.")

@@ -52,12 +52,8 @@ def agree(
     against = {word.endpoint.url: told for word in words if word.commit and (told := _against(word, pinned or {}))}
     hubs = [word for word in words if word.commit and word.endpoint.url not in against]
     stores = [word for word in words if not word.commit]
-    if not hubs and against:
-        said = "; ".join(f"{url} {told}" for url, told in sorted(against.items()))
-        fix = "Update the launcher if the model has moved on, or use another mirror."
-        raise FetchError(f"No mirror holds {repo} as the catalog knows it: {said}.", fix=fix)
     if not hubs:
-        raise nobody_answers(repo, silent)
+        raise _nobody_fits(repo, against) if against else nobody_answers(repo, silent)
     named = bool(COMMIT.fullmatch(revision))
     commit = revision if named else _winner(repo, revision, {word: word.commit for word in hubs}, lambda text: text)
     current = [word for word in hubs if word.commit == commit]
@@ -101,6 +97,13 @@ def nobody_answers(repo: str, silent: Mapping[str, str]) -> FetchError:
         f"No mirror answers for {repo}{_silence(silent)}.",
         fix="Check the name and the connection, add a mirror, or work with what is there: --offline.",
     )
+
+
+def _nobody_fits(repo: str, against: Mapping[str, str]) -> FetchError:
+    """The error for a repository that every mirror has otherwise than its digests say."""
+    said = "; ".join(f"{url} {told}" for url, told in sorted(against.items()))
+    fix = "Update the launcher if the model has moved on, or use another mirror."
+    return FetchError(f"No mirror holds {repo} as the catalog knows it: {said}.", fix=fix)
 
 
 def _winner(repo: str, what: str, claims: Mapping[Word, Claim], shown: Callable[[Claim], str]) -> Claim:

@@ -160,6 +160,17 @@ class Fetcher:
                     self._free_bytes,
                 ).run()
                 state = self._conclude(folder, resolved.tree, wanted, received, time.monotonic() - started)
+        return self._outcome(state, resolved, mirrors, received, time.monotonic() - started)
+
+    def _outcome(
+        self,
+        state: State,
+        resolved: Resolved,
+        mirrors: Sequence[Mirror],
+        received: Mapping[str, Received],
+        seconds: float,
+    ) -> Fetched:
+        """What was done, and by whom."""
         for mirror in mirrors:
             if mirror.out:
                 self._reporting.note(f"{mirror.url} was dropped: it {mirror.out}.")
@@ -169,7 +180,7 @@ class Fetcher:
             for url, size in one.hosts.items():
                 hosts[url] = hosts.get(url, 0) + size
         rates = {mirror.url: mirror.rate for mirror in mirrors if mirror.rate}
-        return Fetched(state, tuple(sorted(received)), hosts, rejected, time.monotonic() - started, True, rates)
+        return Fetched(state, tuple(sorted(received)), hosts, rejected, seconds, True, rates)
 
     def _is_shared(self) -> bool:
         if self._shared is not None:
