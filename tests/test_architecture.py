@@ -32,7 +32,7 @@ LAUNCHER_LAYERS = [
     {"process"},
     {"apps"},
     {"doctor"},
-    {"bundle"},
+    {"bundle", "service", "shortcut"},
     {"cli"},
     {"__main__"},
 ]
