@@ -55,12 +55,15 @@ class Inheritance:
 
 
 def is_worth_it(settings: WorkerSettings) -> bool:
-    """Whether an engine gets such a parent: ``options["forkserver"]`` says so, or its imports take long."""
+    """Whether an engine gets such a parent: ``options["forkserver"]`` says so, or its imports take long.
+
+    Without a supervisor nobody would hear of a crash, so then the engine simply runs.
+    """
     wanted = settings.options.get("forkserver", "auto")
     # Elsewhere there is no fork, or (macOS) the system's own libraries do not survive one.
     if not sys.platform.startswith("linux") or wanted == "no":
         return False
-    return wanted == "yes" or settings.engine in _WORTH_IT
+    return wanted == "yes" or (settings.engine in _WORTH_IT and bool(settings.control_address))
 
 
 class ForkServer:
