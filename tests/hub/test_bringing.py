@@ -28,7 +28,7 @@ def test_what_is_optional_keeps_nobody_waiting_who_has_no_network(tmp_path: Path
     assert ("IndexTeam/IndexTTS-2", (QWEN,)) in needed(tmp_path, LAUNCHER_OFFLINE="yes", LAUNCHER_QWEN="yes")
 
 
-def test_a_folder_of_ones_own_takes_the_place_of_the_model_and_of_no_helper(tmp_path: Path) -> None:
+def test_a_folder_of_ones_own_takes_the_place_of_the_model_and_of_nothing_else(tmp_path: Path) -> None:
     repos = {repo for repo, _ in needed(tmp_path, LAUNCHER_MODEL_DIR=str(tmp_path))}
     assert "IndexTeam/IndexTTS-2" not in repos and "facebook/w2v-bert-2.0" in repos
 
