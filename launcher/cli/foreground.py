@@ -32,6 +32,7 @@ from launcher.cli.narration import Narration
 from launcher.config import Config
 from launcher.engines.choice import choose
 from launcher.errors import LauncherError, StartError
+from launcher.metrics.figures import Figures
 from launcher.process.bind import bind_port, url_of
 from launcher.process.facts import new_mark, observe
 from launcher.process.logs import LogWriter
@@ -116,6 +117,10 @@ def _keep_watch(supervisor: Supervisor, config: Config, logs: LogWriter) -> None
     loop = supervisor.loop
     instance = Instance(loop.call_later, loop.call_from_thread, supervisor.status.snapshot, supervisor.show_alarms)
     log = functools.partial(logs.write, "supervisor", "warning")
+    figures = Figures(instance, config)
+    supervisor.metrics = figures.text
+    supervisor.listen(figures.hear)
+    supervisor.offer("figures", lambda message: figures.to_json())
     Duty(instance, functools.partial(look, config), teller(config.alarm_urls, config.instance, os.environ, log))
 
 

@@ -286,6 +286,16 @@ _OWN = (
         default_note="nobody; alarms stand in status and in the log",
     ),
     Key(
+        "LAUNCHER_METRICS_TEXTFILE",
+        "",
+        "File for node_exporter's textfile collector, so that numbers are there while the page is not; ends in .prom.",
+        "供 node_exporter textfile 收集器读取的文件（以 .prom 结尾），页面不可用时仍有指标。",
+        "/var/lib/prometheus/node-exporter/tts.prom",
+        parsers.text,
+        is_path=True,
+        default_note="none",
+    ),
+    Key(
         "LAUNCHER_PACKAGE_INDEX",
         "",
         "Sources of Python packages for engine install, tried in order: pypi, tuna, aliyun, fastest or addresses.",

@@ -44,6 +44,7 @@ class Config:
         models: names as `fetch` takes them.
         offline: ``yes`` or ``no``; see `is_offline`.
         alarm_urls: whom to tell of alarms, as apprise writes addresses.
+        metrics_textfile: absolute path of the file for node_exporter; empty for none.
         data_dir: absolute.
         stop_grace_s, restart_window_s: seconds.
         mirrors: a checked list or the absolute path of a ``.toml`` file; see `launcher.hub.endpoints`.
@@ -72,6 +73,7 @@ class Config:
     models: tuple[str, ...]
     offline: str
     alarm_urls: tuple[str, ...]
+    metrics_textfile: str
     data_dir: Path
     open_browser: str
     log_level: str

@@ -26,6 +26,7 @@ MAX_RETRY_AFTER_S = 60
 #: Wrong tokens a minute, from everybody together: a person mistypes, a program guesses.
 MAX_WRONG_LOGINS = 10
 _LOGIN_WINDOW_S = 60.0
+METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FOLDER = Path(__file__).resolve().parent
 
 
@@ -39,6 +40,7 @@ class Answers:
         last_lines: the page's and engine's last log lines, for a person who looks at a failure.
         root_path: path under which a reverse proxy shows everything; empty or ``/...``.
         clock: monotonic seconds.
+        metrics: makes the text of `/metrics`.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class Answers:
         last_lines: Callable[[], dict[str, list[str]]],
         root_path: str = "",
         clock: Callable[[], float] = time.monotonic,
+        metrics: Callable[[], str] = lambda: "",
     ) -> None:
+        self._metrics = metrics
         self._rules = rules
         self._snapshot = snapshot
         self._remaining_s = remaining_s
@@ -75,6 +79,8 @@ class Answers:
             return self._login(request)
         if path == "/api/status":
             return Response.of_json(200, self._snapshot(), {"X-Loading": "1"})  # tells our script from the page's
+        if path == "/metrics":  # what can be told without the page, so that nothing is missing while it restarts
+            return Response(200, self._metrics().encode(), METRICS_MEDIA_TYPE)
         if request.wants_page:
             return self._loading_page()
         return self._not_yet(path)

@@ -92,10 +92,12 @@ class Supervisor:
         self._run_file = run_file
         self._times = times
         self._logs = logs
-        self._on_change = on_change
+        self._listeners = [on_change]
         self._spawn = spawn
         self._keepers: dict[str, Keeper] = {}
         self._error: LauncherError | None = None
+        #: Makes the text of `/metrics`; whoever looks after the numbers puts its own here.
+        self.metrics: Callable[[], str] = lambda: ""
         self.status = Status(
             instance=record.instance,
             version=record.version,
@@ -153,6 +155,14 @@ class Supervisor:
         """Shows these alarms with the status, in place of those before."""
         self.status.alarms = list(alarms)
         self._changed()
+
+    def offer(self, name: str, command: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Adds a command to the control socket; it runs in the loop and must be quick."""
+        self._control.offer(name, command)
+
+    def listen(self, listener: Callable[[dict[str, Any]], None]) -> None:
+        """Calls ``listener`` in the loop whenever the snapshot changes."""
+        self._listeners.append(listener)
 
     def abort(self, error: LauncherError) -> None:
         """Ends the run because it cannot begin; `run` raises ``error``."""
@@ -212,6 +222,7 @@ class Supervisor:
             last_lines=self._last_lines,
             root_path=self._settings.root_path,
             clock=self.loop.clock,
+            metrics=lambda: self.metrics(),
         )
         listener = Listener(sock, self.loop, answer=answers.respond, needs_body=answers.needs_body, rebind=rebind)
         listener.accept()
@@ -229,6 +240,7 @@ class Supervisor:
                 "restart": self._on_restart,
                 "load": lambda message: self._on_memory(message, Keeper.load),
                 "unload": lambda message: self._on_memory(message, Keeper.unload),
+                "metrics": lambda message: {"text": self.metrics()},
             },
             on_event=self._on_event,
             snapshot=self.status.snapshot,
@@ -322,7 +334,8 @@ class Supervisor:
 
     def _changed(self) -> None:
         self._control.publish()
-        self._on_change(self.status.snapshot())
+        for listener in self._listeners:
+            listener(self.status.snapshot())
         if self.status.stopping and all(keeper.child is None for keeper in self._keepers.values()):
             # Not at once: the answer to `stop` and the last snapshot go out first.
             self.loop.call_later(0.0, self.loop.stop)
