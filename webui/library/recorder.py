@@ -126,10 +126,11 @@ class Recorder:
 
     def _note(self, draft: _Draft, frame: Frame, event: Mapping[str, Any]) -> None:
         name = event.get("event")
-        if name == "start" and draft.sample_rate_hz == 0 and draft.origin.voices:
-            self._voices.count_use(draft.origin.voices)
         if name == "start":
+            is_first = not draft.sample_rate_hz
             self._restart(draft, event)
+            if is_first and draft.origin.voices:
+                self._voices.count_use(draft.origin.voices)
         elif name == "segment":
             self._mark(draft, event)
         elif frame.kind == PCM and self._history is not None and not draft.lost:
