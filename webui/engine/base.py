@@ -98,7 +98,8 @@ class EngineInfo:
             ``clone``, ``seed``, ``duration``, ``glossary``, ``generation_parameters``.
         notes: one or two sentences for people, by language code: what kind of voice this is, what others add.
         speed_range: smallest and largest `SpeechRequest.speed`.
-        weights: what it speaks with: commit or version by repository or package; empty before `Engine.load`.
+        weights: what it speaks with: commit of each repository, or digest of each file; may be empty before
+            `Engine.load`.
     """
 
     name: str
