@@ -32,7 +32,7 @@ LAUNCHER_LAYERS = [
     {"process"},
     {"apps"},
     {"doctor"},
-    {"bundle"},
+    {"bundle", "service", "shortcut"},
     {"cli"},
     {"__main__"},
 ]
@@ -92,6 +92,7 @@ ENTRY_POINTS = {
     "webui/webui.py",
     "webui/engine/worker.py",
     "webui/engine/child.py",  # ends a child whose supervisor has gone
+    "webui/engine/forkserver.py",  # a fork must never return into what its parent was doing
 }
 PRINTER = "launcher/cli/output.py"
 #: Words that say nothing about what a thing does.

@@ -55,12 +55,14 @@ def needs(config: Config, engine: str) -> list[Part]:
         ConfigError: for a name in ``LAUNCHER_MODELS`` that is none.
     """
     found: dict[Wanted, Part] = {}
+    # What is optional today is the model that reads emotions from text: without a network it is no reason to stay shut.
+    takes_optional = config.qwen == "yes" or (config.qwen == "auto" and not config.is_offline)
     for entry in needed_by(engine):
         own = entry.parts[0].repo
         for part in entry.parts:
             # A folder of the user's takes the place of the model itself, which comes first; its helpers are still
-            # needed. What is optional today is the model that reads emotions from text.
-            if not (config.model_dir and part.repo == own) and not (part.optional and config.qwen == "no"):
+            # needed.
+            if not (config.model_dir and part.repo == own) and (takes_optional or not part.optional):
                 found.setdefault(part.wanted, part)
     for name in config.models:
         for part in lookup(name).parts:

@@ -115,7 +115,7 @@ def test_help_imports_no_command(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (("confg",), "Did you mean config?"),
-        (("zzz",), "Use one of start, stop"),
+        (("zzz",), "Use one of start,"),
         (("--prot", "1"), "--prot"),
         (("config", "--jsn"), "See tts-launcher config --help."),
         (("config", "extra"), "extra"),

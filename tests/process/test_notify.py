@@ -30,53 +30,53 @@ def snapshot(state: str, page: str, engine: str, **engine_fields: Any) -> dict[s
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[socket.socket]:
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))
         sock.settimeout(5)
         yield sock
 
 
-def hear(manager: socket.socket) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in manager.recv(4096).decode().splitlines())
+def hear(systemd: socket.socket) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in systemd.recv(4096).decode().splitlines())
 
 
-def silent(manager: socket.socket) -> bool:
-    manager.setblocking(False)
+def silent(systemd: socket.socket) -> bool:
+    systemd.setblocking(False)
     try:
-        manager.recv(4096)
+        systemd.recv(4096)
     except BlockingIOError:
         return True
     finally:
-        manager.settimeout(5)
+        systemd.settimeout(5)
     return False
 
 
-def test_a_run_is_told(manager: socket.socket) -> None:
-    notifier = Notifier(manager.getsockname())
+def test_a_run_is_told(systemd: socket.socket) -> None:
+    notifier = Notifier(systemd.getsockname())
     notifier.show(snapshot("starting", "starting", "starting"))
-    first = hear(manager)
+    first = hear(systemd)
     assert "READY" not in first
     assert first["EXTEND_TIMEOUT_USEC"] == "60000000"
     notifier.show(snapshot("starting", "ready", "starting"))
-    assert hear(manager)["READY"] == "1"
+    assert hear(systemd)["READY"] == "1"
     notifier.show(snapshot("starting", "ready", "starting"))
-    assert silent(manager)  # nothing new
+    assert silent(systemd)  # nothing new
     notifier.show(snapshot("degraded", "restarting", "ready"))
-    again = hear(manager)
+    again = hear(systemd)
     assert "READY" not in again
     assert "page restarting" in again["STATUS"]
     notifier.show(snapshot("stopping", "stopping", "stopping"))
-    assert hear(manager)["STOPPING"] == "1"
+    assert hear(systemd)["STOPPING"] == "1"
     notifier.close()
 
 
-def test_signs_of_life(manager: socket.socket) -> None:
-    environ = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "42"}
+def test_signs_of_life(systemd: socket.socket) -> None:
+    environ = {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "42"}
     assert Notifier.from_environment(environ, 42).interval_s == 15
     assert Notifier.from_environment(environ, 43).interval_s == 0
     Notifier.from_environment(environ, 42).alive()
-    assert hear(manager) == {"WATCHDOG": "1"}
+    assert hear(systemd) == {"WATCHDOG": "1"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
@@ -97,15 +97,15 @@ def test_nobody_listens(tmp_path: Path) -> None:
         assert notifier.interval_s == 0
 
 
-def test_a_full_socket_never_blocks(manager: socket.socket) -> None:
-    notifier = Notifier(manager.getsockname())
+def test_a_full_socket_never_blocks(systemd: socket.socket) -> None:
+    notifier = Notifier(systemd.getsockname())
     for _ in range(2000):
         notifier.alive()
     notifier.show(snapshot("ready", "ready", "ready"))  # is lost, and so said again later
-    while hear(manager) == {"WATCHDOG": "1"} and not silent(manager):
+    while hear(systemd) == {"WATCHDOG": "1"} and not silent(systemd):
         pass
     notifier.show(snapshot("ready", "ready", "ready"))
-    assert hear(manager)["READY"] == "1"
+    assert hear(systemd)["READY"] == "1"
 
 
 def test_the_status_is_one_line() -> None:

@@ -19,7 +19,7 @@ from launcher.service.spec import ServiceSpec
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class WritingManager:
+class WritingSystem:
     """Answers like a service manager and keeps what it was told."""
 
     def __init__(self, *, refuses: str = "") -> None:
@@ -39,20 +39,20 @@ def spec(tmp_path: Path) -> ServiceSpec:
 
 
 @pytest.fixture
-def manager() -> WritingManager:
-    return WritingManager()
+def told_system() -> WritingSystem:
+    return WritingSystem()
 
 
 @pytest.fixture
-def platform(tmp_path: Path, manager: WritingManager) -> Platform:
-    return Platform("systemd", tmp_path / "units", manager)
+def platform(tmp_path: Path, told_system: WritingSystem) -> Platform:
+    return Platform("systemd", tmp_path / "units", told_system)
 
 
-def test_install_status_and_removal(spec: ServiceSpec, platform: Platform, manager: WritingManager) -> None:
+def test_install_status_and_removal(spec: ServiceSpec, platform: Platform, told_system: WritingSystem) -> None:
     assert state(spec, platform)["installed"] is False
     install(spec, platform, plan(spec, platform), start=True)
     assert (platform.folder / "tts-launcher.service").is_file()
-    assert manager.told == [
+    assert told_system.told == [
         "systemctl --user daemon-reload",
         "systemctl --user enable --now tts-launcher.service",
     ]
@@ -61,7 +61,7 @@ def test_install_status_and_removal(spec: ServiceSpec, platform: Platform, manag
     assert not [file for file in plan(spec, platform) if file.difference]
     assert remove(spec, platform) == [platform.folder / "tts-launcher.service"]
     assert not list(platform.folder.iterdir())
-    assert "systemctl --user disable --now tts-launcher.service" in manager.told
+    assert "systemctl --user disable --now tts-launcher.service" in told_system.told
     assert remove(spec, platform) == []
 
 
@@ -76,7 +76,7 @@ def test_a_unit_that_somebody_changed_is_shown_as_a_difference(spec: ServiceSpec
 
 
 def test_a_refusal_names_the_command(spec: ServiceSpec, tmp_path: Path) -> None:
-    platform = Platform("systemd", tmp_path / "units", WritingManager(refuses="daemon-reload"))
+    platform = Platform("systemd", tmp_path / "units", WritingSystem(refuses="daemon-reload"))
     with pytest.raises(
         ServiceError, match="`systemctl --user daemon-reload` failed: Failed to connect to bus"
     ) as caught:
@@ -84,20 +84,20 @@ def test_a_refusal_names_the_command(spec: ServiceSpec, tmp_path: Path) -> None:
     assert "same command again" in caught.value.fix
 
 
-def test_a_folder_that_cannot_be_written(spec: ServiceSpec, tmp_path: Path, manager: WritingManager) -> None:
+def test_a_folder_that_cannot_be_written(spec: ServiceSpec, tmp_path: Path, told_system: WritingSystem) -> None:
     (tmp_path / "file").write_text("")
-    platform = Platform("systemd", tmp_path / "file" / "units", manager)
+    platform = Platform("systemd", tmp_path / "file" / "units", told_system)
     with pytest.raises(StorageError, match="cannot be changed"):
         install(spec, platform, plan(spec, platform), start=True)
-    assert manager.told == []
+    assert told_system.told == []
 
 
 @pytest.mark.parametrize(("kind", "name"), [("launchd", "launchctl"), ("task", "schtasks")])
-def test_other_systems(spec: ServiceSpec, tmp_path: Path, manager: WritingManager, kind: str, name: str) -> None:
-    platform = Platform(kind, tmp_path / "jobs", manager)
+def test_other_systems(spec: ServiceSpec, tmp_path: Path, told_system: WritingSystem, kind: str, name: str) -> None:
+    platform = Platform(kind, tmp_path / "jobs", told_system)
     install(spec, platform, plan(spec, platform), start=True)
     assert len(list(platform.folder.iterdir())) == 1
-    assert all(told.startswith(name) for told in manager.told)
+    assert all(told.startswith(name) for told in told_system.told)
     assert state(spec, platform)["up_to_date"] is True
     remove(spec, platform)
     assert not list(platform.folder.iterdir())

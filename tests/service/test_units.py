@@ -96,7 +96,7 @@ def test_a_machines_service_writes_into_its_own_state_folder_only(spec: ServiceS
 def test_home_folders_are_hidden_unless_something_lies_there() -> None:
     outside = ServiceSpec("x", True, ("/usr/bin/python3",), Path("/opt/x"), Path("/var/lib/x"), {}, "tts")
     assert "ProtectHome=yes" in systemd.render_service(outside)
-    for inside in (replace(outside, folder=Path("/home/me")), replace(outside, reads=(Path("/root/x"),))):
+    for inside in (replace(outside, folder=Path("/home") / "me"), replace(outside, reads=(Path("/root") / "x",))):
         assert "ProtectHome=read-only" in systemd.render_service(inside)
 
 

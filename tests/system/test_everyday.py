@@ -24,42 +24,42 @@ pytestmark = pytest.mark.voice
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[socket.socket]:
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))
         sock.settimeout(READY_WITHIN_S)
         yield sock
 
 
-def hear_until(manager: socket.socket, word: str) -> list[str]:
+def hear_until(systemd: socket.socket, word: str) -> list[str]:
     heard: list[str] = []
     while not heard or word not in heard[-1]:
-        heard.append(manager.recv(4096).decode())
+        heard.append(systemd.recv(4096).decode())
     return heard
 
 
-def keep_hearing(manager: socket.socket, heard: list[str]) -> None:
+def keep_hearing(systemd: socket.socket, heard: list[str]) -> None:
     """Takes everything, as a service manager does; ends at an empty message."""
-    while text := manager.recv(4096).decode():
+    while text := systemd.recv(4096).decode():
         heard.append(text)
 
 
-def test_a_service_manager_is_told_of_start_life_and_stop(data_dir: Path, manager: socket.socket) -> None:
-    told = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "1000000"}
+def test_systemd_is_told_of_start_life_and_stop(data_dir: Path, systemd: socket.socket) -> None:
+    told = {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "1000000"}
     instance = Running(data_dir, "notified", settings=told)
     try:
-        assert any("STATUS=" in text for text in hear_until(manager, "READY=1"))
+        assert any("STATUS=" in text for text in hear_until(systemd, "READY=1"))
         assert http(f"{instance.url}/healthz")[0] == 200  # ready means that it serves
-        assert hear_until(manager, "WATCHDOG=1")
+        assert hear_until(systemd, "WATCHDOG=1")
         heard: list[str] = []
-        hearing = threading.Thread(target=keep_hearing, args=(manager, heard), daemon=True)
+        hearing = threading.Thread(target=keep_hearing, args=(systemd, heard), daemon=True)
         hearing.start()
         children = [component["pid"] for component in instance.wait_ready()["components"].values()]
         for pid in filter(None, children):
             assert b"NOTIFY_SOCKET" not in Path(f"/proc/{pid}/environ").read_bytes()
         assert instance.stop() == 0
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ending:
-            ending.sendto(b"", manager.getsockname())
+            ending.sendto(b"", systemd.getsockname())
         hearing.join(10)
         assert "STOPPING=1" in "\n".join(heard).splitlines()
     finally:

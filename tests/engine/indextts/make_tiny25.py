@@ -45,10 +45,12 @@ def add_model(hub: HubFolder) -> None:
     config = OmegaConf.create(_config(_add_tokenizer(hub)))
     hub.add(REPO, "config.yaml").write_text(OmegaConf.to_yaml(config))
     gpt = UnifiedVoice(**config.gpt)
-    end_after(gpt.mel_head, gpt.mel_pos_embedding.emb, spread=3.0)
+    end_after(gpt.mel_head, gpt.mel_pos_embedding.emb, spread=0.5)
     for name, parameter in gpt.gpt.named_parameters():
         if "attn" in name or "mlp" in name:
-            parameter.data.mul_(4)  # so narrow a network would hardly hear what it is conditioned on
+            parameter.data.mul_(10)  # so narrow a network would hardly hear what it is conditioned on
+        if "c_proj" in name:
+            parameter.data[..., 0] = 0.0  # the dimension that says when it ends
     # The published checkpoint also has the head that training used; the package leaves it out.
     state = {**gpt.state_dict(), "text_head.weight": torch.zeros(8, MODEL_DIM), "text_head.bias": torch.zeros(8)}
     save_torch(state, hub.add(REPO, "gpt.pth"))

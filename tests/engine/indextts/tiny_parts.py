@@ -208,7 +208,7 @@ def end_after(head: nn.Linear, positions: nn.Embedding, *, spread: float, length
         positions.weight[:length, 0] = -30.0
         head.weight[STOP_CODE] = 0.0
         head.weight[:, 0] = 0.0
-        head.weight[STOP_CODE, 0] = 3.0
+        head.weight[STOP_CODE, 0] = 30.0
         head.bias[START_CODE] = -1e4
 
 

@@ -1,0 +1,37 @@
+"""What an engine needs before it can start, by the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launcher.config import load
+from launcher.hub.bringing import needs
+
+QWEN = "qwen0.6bemo4-merge/"
+
+
+def needed(tmp_path: Path, engine: str = "indextts2", **settings: str) -> list[tuple[str, tuple[str, ...]]]:
+    config = load({"LAUNCHER_DATA_DIR": str(tmp_path), **settings}, None, {})
+    return [(part.repo, part.include) for part in needs(config, engine)]
+
+
+def test_what_is_optional_is_brought_unless_it_is_not_wanted(tmp_path: Path) -> None:
+    everything = needed(tmp_path)
+    assert ("IndexTeam/IndexTTS-2", (QWEN,)) in everything
+    assert len({repo for repo, _ in everything}) == 5
+    assert set(everything) - set(needed(tmp_path, LAUNCHER_QWEN="no")) == {("IndexTeam/IndexTTS-2", (QWEN,))}
+
+
+def test_what_is_optional_keeps_nobody_waiting_who_has_no_network(tmp_path: Path) -> None:
+    offline = needed(tmp_path, LAUNCHER_OFFLINE="yes")
+    assert ("IndexTeam/IndexTTS-2", (QWEN,)) not in offline and len(offline) == 5
+    assert ("IndexTeam/IndexTTS-2", (QWEN,)) in needed(tmp_path, LAUNCHER_OFFLINE="yes", LAUNCHER_QWEN="yes")
+
+
+def test_a_folder_of_ones_own_takes_the_place_of_the_model_and_of_nothing_else(tmp_path: Path) -> None:
+    repos = {repo for repo, _ in needed(tmp_path, LAUNCHER_MODEL_DIR=str(tmp_path))}
+    assert "IndexTeam/IndexTTS-2" not in repos and "facebook/w2v-bert-2.0" in repos
+
+
+def test_further_models_come_last(tmp_path: Path) -> None:
+    assert needed(tmp_path, "kokoro", LAUNCHER_MODELS="org/name:syncnet.pth") == [("org/name", ("syncnet.pth",))]
