@@ -27,6 +27,8 @@ _FRESH = {"Cache-Control": "no-store"}
 _LASTING = {"Cache-Control": "private, max-age=31536000, immutable"}
 #: Most words of a search, and most takes named in one request.
 _MAX_WORDS, _MAX_IDS = 10, 10_000
+#: Media type of an export, and what makes it.
+_EXPORTS = {"zip": (MEDIA_TYPE, HistoryStore.export), "jsonl": ("application/jsonl", HistoryStore.export_lines)}
 
 
 def routes(library: Library) -> list[Route]:
@@ -65,9 +67,7 @@ def routes(library: Library) -> list[Route]:
         return await _audio(history, request)
 
     async def export(request: Request) -> Response:
-        parts = in_parts(await in_thread(history.export, _wanted(request)))
-        headers = {**_FRESH, **attachment("takes.zip")}
-        return StreamedAnswer(parts, media_type=MEDIA_TYPE, headers=headers)
+        return await _export(history, request)
 
     return [
         Route("/api/history", listing, methods=["GET"]),
@@ -78,6 +78,15 @@ def routes(library: Library) -> list[Route]:
         Route("/api/history/{id}", remove, methods=["DELETE"]),
         Route("/api/history/{id}/audio", audio, methods=["GET"]),
     ]
+
+
+async def _export(history: HistoryStore, request: Request) -> Response:
+    wanted, kind = _wanted(request), request.query_params.get("format") or "zip"
+    if kind not in _EXPORTS:
+        raise SpeechError(f"format={kind!r:.40} is neither zip nor jsonl.", param="format")
+    media_type, make = _EXPORTS[kind]
+    headers = {**_FRESH, **attachment(f"takes.{kind}")}
+    return StreamedAnswer(in_parts(await in_thread(make, history, wanted)), media_type=media_type, headers=headers)
 
 
 async def _audio(history: HistoryStore, request: Request) -> Response:

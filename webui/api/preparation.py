@@ -22,6 +22,7 @@ from webui.engine.glossary import apply_glossary
 from webui.engine.request import MAX_GLOSSARY_TERMS
 from webui.library.library import Library
 from webui.library.recorder import Origin
+from webui.library.voices import StoredVoice
 from webui.text import main_language
 
 #: Field of a request's body: whether the library's glossary is applied.
@@ -71,7 +72,7 @@ class Preparation:
             use_glossary: whether the library's glossary is applied.
 
         Raises:
-            SpeechError: when a voice's recording is gone.
+            SpeechError: when a voice's recording is gone, or the engine cannot speak with it.
         """
         if self._library is None:
             return Prepared(request)
@@ -120,8 +121,8 @@ def _with_voices(
     ids: dict[str, Any] = {name: PurePath(getattr(request, name)).name for name in ("reference", "emotion_reference")}
     paths: dict[str, Any] = {}
     used: list[str] = []
-    if "clone" in info.capabilities and not request.reference and request.voice not in own:
-        voice = library.voices.find(request.voice) if request.voice else library.voices.default()
+    if not request.reference and request.voice not in own:
+        voice = _named(library, request.voice, info) if request.voice else _default(library, info)
         if voice is not None:
             ids["voice"] = voice.id
             paths |= {"voice": "", "reference": str(library.voices.path(voice).resolve())}
@@ -133,6 +134,23 @@ def _with_voices(
             paths["emotion_reference"] = str(library.voices.path(voice).resolve())
             used.append(voice.id)
     return replace(request, **ids), replace(request, **paths), tuple(dict.fromkeys(used))
+
+
+def _named(library: Library, name: str, info: EngineInfo) -> StoredVoice | None:
+    voice = library.voices.find(name)
+    if voice is not None and "clone" not in info.capabilities:
+        title = info.title.get("en") or info.name
+        raise SpeechError(
+            f"The voice {voice.name!r} is a recording, and {title} cannot clone voices.",
+            fix=f"Use one of {', '.join(own.id for own in info.voices)}, or start an engine that clones.",
+            param="voice",
+            code="cannot_clone",
+        )
+    return voice
+
+
+def _default(library: Library, info: EngineInfo) -> StoredVoice | None:
+    return library.voices.default() if "clone" in info.capabilities else None
 
 
 def _with_glossary(request: SpeechRequest, readings: tuple[tuple[str, str], ...], info: EngineInfo) -> SpeechRequest:

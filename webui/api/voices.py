@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from webui.api.body import read_object
+from webui.api.downloads import attachment
 from webui.api.queries import flag, names, number
 from webui.api.threads import in_parts, in_thread, received
 from webui.engine.streaming import StreamedAnswer
@@ -33,21 +34,15 @@ _LASTING = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 def routes(library: Library) -> list[Route]:
     """The routes, over one library."""
+    return [*_files(library), *_rows(library)]
+
+
+def _rows(library: Library) -> list[Route]:
+    """One voice at a time."""
     voices = library.voices
 
     async def listing(_request: Request) -> Response:
         return JSONResponse({"voices": [voice.to_json() for voice in await in_thread(voices.all)]}, headers=_FRESH)
-
-    async def add(request: Request) -> Response:
-        async with received(request, library.parts) as path:
-            recording = await in_thread(_read, request, path)
-        voice, is_new = await in_thread(voices.add, recording, _given(request))
-        return JSONResponse({**voice.to_json(), "new": is_new}, 201 if is_new else 200)
-
-    async def check(request: Request) -> Response:
-        async with received(request, library.parts) as path:
-            recording = await in_thread(_read, request, path)
-        return JSONResponse(_described(recording))
 
     async def one(request: Request) -> Response:
         return JSONResponse((await in_thread(voices.get, _id(request))).to_json(), headers=_FRESH)
@@ -68,9 +63,33 @@ def routes(library: Library) -> list[Route]:
             path, media_type="audio/wav", headers=_LASTING, filename=name, content_disposition_type="inline"
         )
 
+    return [
+        Route("/api/voices", listing, methods=["GET"]),
+        Route("/api/voices/{id}", one, methods=["GET"]),
+        Route("/api/voices/{id}", change, methods=["PATCH"]),
+        Route("/api/voices/{id}", remove, methods=["DELETE"]),
+        Route("/api/voices/{id}/audio", audio, methods=["GET"]),
+    ]
+
+
+def _files(library: Library) -> list[Route]:
+    """What comes in as a file, and what goes out as one."""
+    voices = library.voices
+
+    async def add(request: Request) -> Response:
+        async with received(request, library.parts) as path:
+            recording = await in_thread(_read, request, path)
+        voice, is_new = await in_thread(voices.add, recording, _given(request))
+        return JSONResponse({**voice.to_json(), "new": is_new}, 201 if is_new else 200)
+
+    async def check(request: Request) -> Response:
+        async with received(request, library.parts) as path:
+            recording = await in_thread(_read, request, path)
+        return JSONResponse(_described(recording))
+
     async def export(request: Request) -> Response:
         parts = in_parts(await in_thread(partial(_export, library, names(request, "ids"))))
-        headers = {**_FRESH, "Content-Disposition": 'attachment; filename="voices.zip"'}
+        headers = {**_FRESH, **attachment("voices.zip")}
         return StreamedAnswer(parts, media_type=MEDIA_TYPE, headers=headers)
 
     async def take_in(request: Request) -> Response:
@@ -79,15 +98,10 @@ def routes(library: Library) -> list[Route]:
         return JSONResponse(done.to_json())
 
     return [
-        Route("/api/voices", listing, methods=["GET"]),
         Route("/api/voices", add, methods=["POST"]),
         Route("/api/voices/check", check, methods=["POST"]),
         Route("/api/voices/export", export, methods=["GET"]),
         Route(IMPORT_PATH, take_in, methods=["POST"]),
-        Route("/api/voices/{id}", one, methods=["GET"]),
-        Route("/api/voices/{id}", change, methods=["PATCH"]),
-        Route("/api/voices/{id}", remove, methods=["DELETE"]),
-        Route("/api/voices/{id}/audio", audio, methods=["GET"]),
     ]
 
 

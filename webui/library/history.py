@@ -255,19 +255,26 @@ class HistoryStore:
 
     def export(self, wanted: Wanted) -> Iterator[bytes]:
         """The bytes of a zip file: ``takes.json`` and the sound of each take, newest first."""
-        takes: list[Take] = []
-        mark: int | None = None
-        while True:
-            found, mark = self.page(wanted, before=mark, limit=MAX_PAGE)
-            takes += found
-            if mark is None:
-                break
+        takes = [take for page in self._pages(wanted) for take in page]
         listing = json.dumps(
             [{**take.to_json(), "file": f"sound/{take.file}"} for take in takes], ensure_ascii=False, indent=1
         )
         return stream_zip(
             [("takes.json", listing)], ((f"sound/{take.file}", self._files.path(take.file)) for take in takes)
         )
+
+    def export_lines(self, wanted: Wanted) -> Iterator[bytes]:
+        """The bytes of a JSONL file, one take a line, newest first; no sound."""
+        for page in self._pages(wanted):
+            yield "".join(json.dumps(take.to_json(), ensure_ascii=False) + "\n" for take in page).encode()
+
+    def _pages(self, wanted: Wanted) -> Iterator[list[Take]]:
+        mark: int | None = None
+        while True:
+            found, mark = self.page(wanted, before=mark, limit=MAX_PAGE)
+            yield found
+            if mark is None:
+                return
 
 
 @dataclass(frozen=True)
