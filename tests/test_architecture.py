@@ -41,7 +41,7 @@ LAUNCHER_LAYERS = [
 WEBUI_LAYERS = [
     {"emotion", "text", "audio", "settings"},
     {"engine"},
-    {"queueing", "supervisor_link"},
+    {"queueing", "supervisor_link", "library"},
     {"synthesis"},
     {"metrics"},
     {"api", "ui"},
