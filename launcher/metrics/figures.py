@@ -63,10 +63,10 @@ class Figures:
     def to_json(self) -> dict[str, Any]:
         """The last hour and the disks, for the page; called in the loop."""
         last = self.history.last
-        disks = {} if last is None else last.disks
+        disks = () if last is None else last.disks.items()
         return {
             "history": self.history.to_json(),
-            "disks": [{"path": path, "used_bytes": used, "total_bytes": total} for path, (used, total) in disks.items()],
+            "disks": [{"path": path, "used_bytes": used, "total_bytes": total} for path, (used, total) in disks],
             "cache_bytes": {} if last is None else dict(last.cache_bytes),
             "fetched_bytes": dict(self.tally.fetched_bytes),
             "timeouts": dict(self.tally.timeouts),

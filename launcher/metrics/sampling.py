@@ -131,7 +131,7 @@ def models_bytes(hub: Path) -> int:
         for repo in repos:
             if repo.name.startswith("."):
                 continue
-            with contextlib.suppress(OSError), os.scandir(os.path.join(repo.path, "blobs")) as blobs:
+            with contextlib.suppress(OSError), os.scandir(Path(repo.path, "blobs")) as blobs:
                 total += sum(blob.stat(follow_symlinks=False).st_size for blob in blobs if not blob.is_symlink())
     return total
 

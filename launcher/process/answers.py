@@ -73,17 +73,24 @@ class Answers:
         denial = self._check(request)
         if denial is not None:
             return self._refuse(request, denial)
-        if path == "/healthz":
-            return Response.of_json(200, {"status": "ok"})
         if path == LOGIN_PATH:
             return self._login(request)
-        if path == "/api/status":
-            return Response.of_json(200, self._snapshot(), {"X-Loading": "1"})  # tells our script from the page's
-        if path == "/metrics":  # what can be told without the page, so that nothing is missing while it restarts
-            return Response(200, self._metrics().encode(), METRICS_MEDIA_TYPE)
+        known = self._known(path)
+        if known is not None:
+            return known
         if request.wants_page:
             return self._loading_page()
         return self._not_yet(path)
+
+    def _known(self, path: str) -> Response | None:
+        """What can be told without the page."""
+        if path == "/healthz":
+            return Response.of_json(200, {"status": "ok"})
+        if path == "/api/status":
+            return Response.of_json(200, self._snapshot(), {"X-Loading": "1"})  # tells our script from the page's
+        if path == "/metrics":
+            return Response(200, self._metrics().encode(), METRICS_MEDIA_TYPE)
+        return None
 
     def _path(self, request: Request) -> str:
         root = self._root_path

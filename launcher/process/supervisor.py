@@ -222,7 +222,7 @@ class Supervisor:
             last_lines=self._last_lines,
             root_path=self._settings.root_path,
             clock=self.loop.clock,
-            metrics=lambda: self.metrics(),
+            metrics=self._metrics_text,
         )
         listener = Listener(sock, self.loop, answer=answers.respond, needs_body=answers.needs_body, rebind=rebind)
         listener.accept()
@@ -240,7 +240,7 @@ class Supervisor:
                 "restart": self._on_restart,
                 "load": lambda message: self._on_memory(message, Keeper.load),
                 "unload": lambda message: self._on_memory(message, Keeper.unload),
-                "metrics": lambda message: {"text": self.metrics()},
+                "metrics": lambda message: {"text": self._metrics_text()},
             },
             on_event=self._on_event,
             snapshot=self.status.snapshot,
@@ -271,6 +271,9 @@ class Supervisor:
             return None
         keeper = self._keepers.get(component)
         return self._times.remaining_s(component, 0.0) if keeper is None else keeper.remaining_s()
+
+    def _metrics_text(self) -> str:
+        return self.metrics()
 
     def _last_lines(self) -> dict[str, list[str]]:
         """The last lines of what has failed; empty while all is well."""

@@ -6,10 +6,13 @@ its numbers and never the page's.
 
 from __future__ import annotations
 
+import contextlib
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from launcher.channel import ChannelError
 from webui.metrics.requests import RequestMetrics
 from webui.supervisor_link import SupervisorLink
 
@@ -21,7 +24,9 @@ def routes(metrics: RequestMetrics, link: SupervisorLink) -> list[Route]:
     """The route."""
 
     async def show(_request: Request) -> Response:
-        told = str((await link.ask("metrics")).get("text", ""))
+        told = ""
+        with contextlib.suppress(ChannelError):
+            told = str((await link.ask("metrics")).get("text", ""))
         headers = {"Cache-Control": "no-store"}
         return Response(metrics.text() + told.encode(), media_type=MEDIA_TYPE, headers=headers)
 

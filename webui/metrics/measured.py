@@ -12,7 +12,6 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from launcher.errors import LauncherError
 from launcher.frames import EVENT, PCM, Frame
 from webui.metrics.requests import CANCELLED, DONE, FAILED, RequestMetrics, route_of
 
@@ -39,8 +38,9 @@ class Measured:
                     if self._waits or self._silent or frame.kind == EVENT:
                         self._note(frame)
                     yield frame
-        except (LauncherError, RuntimeError, OSError):
+        except Exception as error:  # whatever it is, it is counted and goes on
             self._outcome = FAILED
+            self._metrics.count_error(error)
             raise
         finally:
             self._metrics.requests.labels(self._outcome).inc()

@@ -7,6 +7,7 @@ never what a request says; counting never fails a request.
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import WeakSet
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
@@ -55,14 +56,19 @@ class RequestMetrics:
         self.audio = Counter("tts_audio_seconds", "Sound that was made.", registry=registry)
         self.requests = Counter("tts_requests", "Spoken requests, by how they ended.", ("outcome",), registry=registry)
         self.errors = Counter("tts_errors", "Requests that were refused or failed.", ("kind",), registry=registry)
-        self.answers = Counter(
-            "tts_http_answers", "Answers on the port.", ("route", "status"), registry=registry
-        )
+        self.answers = Counter("tts_http_answers", "Answers on the port.", ("route", "status"), registry=registry)
+        self._counted: WeakSet[BaseException] = WeakSet()
         for end in ENDS:
             self.requests.labels(end)  # there from the start, so that the first one is seen as a rise
 
     def count_error(self, error: BaseException) -> None:
-        """Counts what a request ended with."""
+        """Counts what a request ended with, once, however many hands it goes through."""
+        try:
+            if error in self._counted:
+                return
+            self._counted.add(error)
+        except TypeError:  # Python's own exceptions take no weak references; they pass one hand only
+            pass
         self.errors.labels(kind_of(error)).inc()
 
     def text(self) -> bytes:
