@@ -18,7 +18,7 @@ from webui.engine.reporting import Reporter
 from webui.settings import PageSettings
 
 #: The supervisor answers from memory within milliseconds.
-ANSWER_S = 5.0
+ANSWER_S = 2.0
 
 
 class SupervisorLink:

@@ -22,6 +22,8 @@ FACTORS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0)
 #: How a request may end.
 DONE, CANCELLED, FAILED = "done", "cancelled", "failed"
 ENDS = (DONE, CANCELLED, FAILED)
+#: What `kind_of` says.
+KINDS = ("bad_request", "queue_full", "engine_loading", "engine_away", "engine_failed", "internal")
 #: Addresses that are counted by themselves; everything else is one of the two below.
 ROUTES = frozenset(
     ("/", "/metrics", "/healthz", "/readyz", "/api/speak", "/api/status", "/api/events", "/v1/audio/speech")
@@ -58,8 +60,11 @@ class RequestMetrics:
         self.errors = Counter("tts_errors", "Requests that were refused or failed.", ("kind",), registry=registry)
         self.answers = Counter("tts_http_answers", "Answers on the port.", ("route", "status"), registry=registry)
         self._counted: WeakSet[BaseException] = WeakSet()
+        # There from the start, so that the first one is seen as a rise.
         for end in ENDS:
-            self.requests.labels(end)  # there from the start, so that the first one is seen as a rise
+            self.requests.labels(end)
+        for kind in KINDS:
+            self.errors.labels(kind)
 
     def count_error(self, error: BaseException) -> None:
         """Counts what a request ended with, once, however many hands it goes through."""
