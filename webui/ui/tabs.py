@@ -48,14 +48,16 @@ TABS: tuple[Tab, ...] = ()
 
 def tab_bar() -> gr.Column:
     """An empty place for the buttons."""
-    with gr.Column(elem_id="tts-tabs", min_width=0) as bar:
+    bar = gr.Column(elem_id="tts-tabs", min_width=0)
+    with bar:
         pass
     return bar
 
 
 def build_tab(tab: Tab) -> gr.Column:
     """The tab's column inside the current Gradio block."""
-    with gr.Column(elem_id=tab.panel_id, elem_classes="tts-tab-panel", min_width=0) as panel:
+    panel = gr.Column(elem_id=tab.panel_id, elem_classes="tts-tab-panel", min_width=0)
+    with panel:
         if tab.build is not None:
             tab.build()
     return panel
