@@ -396,4 +396,5 @@ class Transfer:
         return FetchError(
             f"{what} {job.file.path} of {self._source.repo}: {reasons_text(reasons)}.",
             fix="Run the same command again later, or add a mirror: what is there already stays.",
+            rejected=reasons,
         )
