@@ -23,6 +23,7 @@ from launcher.engines.environments import EMBEDDED_ENGINE
 from launcher.errors import StartError
 from launcher.process.child import ChildSpec
 from launcher.process.facts import MARK_VARIABLE
+from launcher.process.snapshot import engine_names
 
 if TYPE_CHECKING:
     from launcher.hub.bringing import Missing
@@ -43,6 +44,7 @@ class Addresses:
         control, engine: as `launcher.channel` writes addresses.
         control_token, engine_token: their secrets; empty on Unix sockets.
         mark: `LAUNCHER_INSTANCE_MARK` of the run.
+        further_engines: of the engines beside the first.
     """
 
     host: str
@@ -52,6 +54,12 @@ class Addresses:
     mark: str
     control_token: str = ""
     engine_token: str = ""
+    further_engines: tuple[str, ...] = ()
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Every engine's address, the first one's first."""
+        return (self.engine, *self.further_engines)
 
 
 def settle(config: Config, choice: EngineChoice) -> Config:
@@ -84,7 +92,7 @@ def project_dirs() -> tuple[str, ...]:
 def child_specs(
     config: Config, addresses: Addresses, base: Mapping[str, str], choice: EngineChoice | None = None
 ) -> dict[str, ChildSpec]:
-    """How to start the children: ``page``, ``engine``, and ``weights`` when the engine needs files from a hub.
+    """How to start the children: ``page``, an engine for each address, ``weights`` when they need files from a hub.
 
     Args:
         config: the settings.
@@ -112,7 +120,7 @@ def child_specs(
     is_served = needs_files or choice.name == EMBEDDED_ENGINE or config.is_offline
     specs = {
         "page": _page(config, addresses, folder, quiet),
-        "engine": _engine(config, addresses, folder, quiet if is_served else environment, choice),
+        **_engines(config, addresses, folder, quiet if is_served else environment, choice),
     }
     if needs_files:
         specs["weights"] = _weights(config, addresses, folder, environment, choice)
@@ -182,6 +190,7 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
         "host": addresses.host,
         "port": addresses.port,
         "engine_address": addresses.engine,
+        "further_engine_addresses": list(addresses.further_engines),
         "engine_token": addresses.engine_token,
         "control_address": addresses.control,
         "control_token": addresses.control_token,
@@ -197,18 +206,17 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
     return ChildSpec("page", argv, environment, settings, cwd=str(folder.parent), takes_listener=True)
 
 
-def _engine(
+def _engines(
     config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str], choice: EngineChoice
-) -> ChildSpec:
+) -> dict[str, ChildSpec]:
+    """The engines, alike but for name, address and device."""
     settings = {
         "instance": config.instance,
         "engine": choice.name,
-        "address": addresses.engine,
         "token": addresses.engine_token,
         "control_address": addresses.control,
         "control_token": addresses.control_token,
         "cache_dir": str(cache_dir(config)),
-        "device": config.device,
         "threads": config.threads,
         "options": engine_options(config),
     }
@@ -218,7 +226,11 @@ def _engine(
     if python != sys.executable:
         environment = {**environment, "PYTHONPATH": str(own_folder(config, folder))}
     argv = (python, "-u", "-m", "webui.engine.worker")
-    return ChildSpec("engine", argv, environment, settings, cwd=str(folder.parent))
+    specs: dict[str, ChildSpec] = {}
+    for name, address, device in zip(engine_names(len(addresses.engines)), addresses.engines, config.devices):
+        own = {**settings, "component": name, "address": address, "device": device}
+        specs[name] = ChildSpec(name, argv, environment, own, cwd=str(folder.parent))
+    return specs
 
 
 def engine_options(config: Config) -> dict[str, str]:

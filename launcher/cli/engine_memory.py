@@ -10,8 +10,12 @@ from typing import Any
 
 import click
 
+from launcher.cache.layout import instance_paths
 from launcher.cli.app import Context
 from launcher.errors import EngineError
+from launcher.process.instance import ask, require_running
+from launcher.process.runfile import RunFile, RunRecord
+from launcher.process.snapshot import ENGINE, kind_of
 
 _POLL_S = 0.1
 _ENDED = ("unloaded", "stopped")
@@ -53,28 +57,29 @@ def reload_command(context: Context, wait: bool, timeout_s: float) -> None:
 
 
 def _send(context: Context, command: str, states: tuple[str, ...], done: str, *, wait: bool, timeout_s: float) -> None:
-    from launcher.cache.layout import instance_paths
-    from launcher.process.instance import ask, require_running
-    from launcher.process.runfile import RunFile
-
     config = context.load_config()
     paths = instance_paths(config)
     record = require_running(RunFile(paths.run_file, paths.lock_file), config.instance)
-    before = ask(record, "status")["components"]["engine"]
+    before = _engines(record)
+    # One of several that had failed before stays as it is, unless it is started anew.
+    asked = [name for name in before if command == "restart" or before[name]["state"] != "failed"] or list(before)
     free_before = _free_bytes()
     began = time.monotonic()
-    ask(record, command, component="engine")
-    engine = before
+    for name in asked if command == "restart" else (ENGINE,):
+        ask(record, command, component=name)
+    engines = before
     while wait:
-        engine = ask(record, "status")["components"]["engine"]
-        if engine["state"] in states:
+        engines = _engines(record)
+        going = [engines[name] for name in asked if engines[name]["state"] not in states]
+        if not going:
             break
-        if engine["state"] == "failed":
-            error = engine["error"] or {}
-            raise EngineError(str(error.get("message") or "The engine failed."), fix=str(error.get("fix") or ""))
+        for engine in going:
+            if engine["state"] == "failed":
+                error = engine["error"] or {}
+                raise EngineError(str(error.get("message") or "The engine failed."), fix=str(error.get("fix") or ""))
         if time.monotonic() - began >= timeout_s:
             raise EngineError(
-                f"The engine is {engine['state']} after {timeout_s:.0f} s.", fix="Follow it with: tts-launcher status"
+                f"The engine is {going[0]['state']} after {timeout_s:.0f} s.", fix="Follow it with: tts-launcher status"
             )
         time.sleep(_POLL_S)
     elapsed_s = time.monotonic() - began
@@ -82,8 +87,9 @@ def _send(context: Context, command: str, states: tuple[str, ...], done: str, *,
     context.output.result(
         {
             "instance": config.instance,
-            "state": engine["state"],
-            "was": before["state"],
+            "state": engines[asked[0]]["state"],
+            "was": before[asked[0]]["state"],
+            "engines": {name: engine["state"] for name, engine in engines.items()},
             "elapsed_s": round(elapsed_s, 3),
             "vram_freed_bytes": freed,
         },
@@ -92,6 +98,12 @@ def _send(context: Context, command: str, states: tuple[str, ...], done: str, *,
         if wait
         else f"Asked for: {command}.",
     )
+
+
+def _engines(record: RunRecord) -> dict[str, dict[str, Any]]:
+    """Each engine's part of the snapshot."""
+    components = ask(record, "status")["components"]
+    return {name: part for name, part in components.items() if kind_of(name) == ENGINE}
 
 
 def _free_bytes() -> int:

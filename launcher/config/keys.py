@@ -85,6 +85,23 @@ _OWN = (
         parsers.device,
     ),
     Key(
+        "LAUNCHER_ENGINES",
+        "1",
+        "How many engines speak side by side, one request each.",
+        "同时运行的引擎数量，每个引擎一次处理一个请求。",
+        "2",
+        parsers.whole_number(1, 32),
+    ),
+    Key(
+        "LAUNCHER_GPUS",
+        "",
+        "Numbers of the GPUs that the engines are spread over, at least one engine on each; in place of LAUNCHER_DEVICE.",
+        "引擎使用的多块 GPU 的编号，每块至少运行一个引擎；代替 LAUNCHER_DEVICE。",
+        "0,1",
+        parsers.gpus,
+        default_note="what LAUNCHER_DEVICE says",
+    ),
+    Key(
         "LAUNCHER_THREADS",
         "0",
         "CPU threads of the engine; 0 lets it choose.",

@@ -1,0 +1,77 @@
+"""The engines of an instance as one thing: started when their weights are there, taken away and brought back together.
+
+Invariants: each engine keeps its own crash budget and its own process; what is asked of *the engine's memory* is asked
+of all of them, because who wants the memory wants all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from launcher.process.keeper import Keeper
+
+#: An idle engine says so twice a second (`webui/engine/worker.py`); a word older than this counts no more.
+IDLE_WORD_S = 3.0
+
+
+class Engines:
+    """What is done to several keepers at once.
+
+    Args:
+        keepers: by component; the first one is ``engine``.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, keepers: Mapping[str, Keeper], clock: Callable[[], float]) -> None:
+        self._keepers = dict(keepers)
+        self._clock = clock
+        self._waiting = set(keepers)
+        self._idle_since: dict[str, float] = {}
+
+    def __contains__(self, component: object) -> bool:
+        return component in self._keepers
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their components, in order."""
+        return tuple(self._keepers)
+
+    def wait(self, names: Collection[str]) -> None:
+        """These are started as soon as their weights are there."""
+        for name in names:
+            if self._keepers[name].child is None:
+                self._waiting.add(name)
+                self._keepers[name].wait()
+
+    def start(self) -> None:
+        """Starts those that wait."""
+        for name in self._take_waiting():
+            self._keepers[name].start()
+
+    def refuse(self, error: dict[str, str]) -> None:
+        """What those that wait need cannot be had."""
+        for name in self._take_waiting():
+            self._keepers[name].refuse(error)
+
+    def load(self) -> None:
+        """Brings all of them back."""
+        for keeper in self._keepers.values():
+            keeper.load()
+
+    def unload(self) -> None:
+        """Takes all of them away until they are wanted."""
+        self._idle_since.clear()
+        for keeper in self._keepers.values():
+            keeper.unload()
+
+    def are_idle(self, component: str) -> bool:
+        """Notes that one has nothing to do; whether that is now true of every one that runs."""
+        now = self._clock()
+        self._idle_since[component] = now
+        running = [name for name, keeper in self._keepers.items() if keeper.state not in ("unloaded", "failed")]
+        return all(now - self._idle_since.get(name, float("-inf")) <= IDLE_WORD_S for name in running)
+
+    def _take_waiting(self) -> list[str]:
+        names = [name for name in self._keepers if name in self._waiting]
+        self._waiting.clear()
+        return names
