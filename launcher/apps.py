@@ -227,7 +227,8 @@ def _engines(
         environment = {**environment, "PYTHONPATH": str(own_folder(config, folder))}
     argv = (python, "-u", "-m", "webui.engine.worker")
     specs: dict[str, ChildSpec] = {}
-    for name, address, device in zip(engine_names(len(addresses.engines)), addresses.engines, config.devices):
+    names = engine_names(len(addresses.engines))
+    for name, address, device in zip(names, addresses.engines, config.devices, strict=False):
         own = {**settings, "component": name, "address": address, "device": device}
         specs[name] = ChildSpec(name, argv, environment, own, cwd=str(folder.parent))
     return specs

@@ -22,6 +22,7 @@ from webui.api import login, openai, speech, status
 from webui.api.answers import error_answer, launcher_error_answer
 from webui.api.offer import Offer
 from webui.engine.client import EngineClient
+from webui.engine.pool import EnginePool
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
 from webui.guard import Guard
 from webui.settings import PageSettings
@@ -37,7 +38,7 @@ _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 def create_app(
     settings: PageSettings,
     *,
-    engine: EngineClient,
+    engine: EngineClient | EnginePool,
     link: SupervisorLink,
     synthesis: Synthesis,
     mount_page: MountPage | None = None,
@@ -46,7 +47,7 @@ def create_app(
 
     Args:
         settings: of the page's process.
-        engine: the engine's process.
+        engine: the engine's process, or several.
         link: the supervisor.
         synthesis: the queue in front of ``engine``.
         mount_page: adds the page at `/`; ``None`` leaves the API alone.

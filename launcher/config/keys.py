@@ -95,10 +95,10 @@ _OWN = (
     Key(
         "LAUNCHER_GPUS",
         "",
-        "Numbers of the GPUs that the engines are spread over, at least one engine on each; in place of LAUNCHER_DEVICE.",
+        "Numbers of the GPUs to spread engines over, at least one on each; in place of LAUNCHER_DEVICE.",
         "引擎使用的多块 GPU 的编号，每块至少运行一个引擎；代替 LAUNCHER_DEVICE。",
         "0,1",
-        parsers.gpus,
+        parsers.gpu_numbers,
         default_note="what LAUNCHER_DEVICE says",
     ),
     Key(

@@ -165,7 +165,7 @@ def device(value: str) -> str:
     return word
 
 
-def gpus(value: str) -> tuple[int, ...]:
+def gpu_numbers(value: str) -> tuple[int, ...]:
     """Numbers of GPUs, separated by commas."""
     words = [word.strip() for word in value.split(",")]
     if not all(re.fullmatch(r"\d{1,3}", word, re.ASCII) for word in words) or len(set(map(int, words))) < len(words):

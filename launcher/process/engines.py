@@ -6,7 +6,7 @@ of all of them, because who wants the memory wants all of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from launcher.process.keeper import Keeper
 
@@ -18,23 +18,22 @@ class Engines:
     """What is done to several keepers at once.
 
     Args:
-        keepers: by component; the first one is ``engine``.
         clock: monotonic seconds.
     """
 
-    def __init__(self, keepers: Mapping[str, Keeper], clock: Callable[[], float]) -> None:
-        self._keepers = dict(keepers)
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._keepers: dict[str, Keeper] = {}
         self._clock = clock
-        self._waiting = set(keepers)
+        self._waiting: set[str] = set()
         self._idle_since: dict[str, float] = {}
 
     def __contains__(self, component: object) -> bool:
         return component in self._keepers
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Their components, in order."""
-        return tuple(self._keepers)
+    def add(self, keeper: Keeper) -> None:
+        """One more, which waits to be started."""
+        self._keepers[keeper.component] = keeper
+        self._waiting.add(keeper.component)
 
     def wait(self, names: Collection[str]) -> None:
         """These are started as soon as their weights are there."""

@@ -96,7 +96,7 @@ class Supervisor:
         self._on_change = on_change
         self._spawn = spawn
         self._keepers: dict[str, Keeper] = {}
-        self._engines = Engines({}, self.loop.clock)
+        self._engines = Engines(self.loop.clock)
         self._error: LauncherError | None = None
         self.status = Status(
             instance=record.instance,
@@ -124,7 +124,8 @@ class Supervisor:
         self.status.expect_engines(tuple(name for name in specs if kind_of(name) == ENGINE))
         for name, spec in specs.items():
             self._keepers[name] = self._keep(spec)
-        self._engines = Engines({name: self._keepers[name] for name in self.status.engines}, self.loop.clock)
+            if name in self.status.engines:
+                self._engines.add(self._keepers[name])
         if weights_missing:
             self.status.expect_weights()
         self._keepers["page"].start()
@@ -223,8 +224,8 @@ class Supervisor:
                 "status": lambda message: self.status.snapshot(),
                 "stop": self._on_stop,
                 "restart": self._on_restart,
-                "load": lambda message: self._on_memory(message, lambda: self._engines.load()),
-                "unload": lambda message: self._on_memory(message, lambda: self._engines.unload()),
+                "load": lambda message: self._on_memory(message, self._engines.load),
+                "unload": lambda message: self._on_memory(message, self._engines.unload),
             },
             on_event=self._on_event,
             snapshot=self.status.snapshot,
@@ -249,9 +250,9 @@ class Supervisor:
                 self._changed,
                 lambda: None,
                 self._write_record,
-                ready=lambda: self._engines.start(),
+                ready=self._engines.start,
                 down=lambda: None,
-                failed=lambda error: self._engines.refuse(error),
+                failed=self._engines.refuse,
             )
         if not spec.takes_listener:
             return Hooks(self._changed, lambda: None, self._write_record, lambda: None, lambda: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from webui.engine.base import EngineInfo
 from webui.engine.client import EngineAwayError, EngineClient
+from webui.engine.pool import EnginePool
 from webui.supervisor_link import SupervisorLink
 
 
@@ -15,7 +16,7 @@ class Offer:
         link: the supervisor, which knows what the engine said when it was ready.
     """
 
-    def __init__(self, engine: EngineClient, link: SupervisorLink) -> None:
+    def __init__(self, engine: EngineClient | EnginePool, link: SupervisorLink) -> None:
         self._engine = engine
         self._link = link
         self._last: EngineInfo | None = None

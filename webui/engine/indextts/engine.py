@@ -6,11 +6,13 @@ nothing stays half loaded; no file outside the pinned caches is written and no h
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,6 +30,7 @@ from webui.engine.base import (
     Segment,
     SpeechRequest,
 )
+from webui.engine.halving import speak_or_halve
 from webui.engine.indextts.files import INDEXTTS_2, INDEXTTS_2_5, FoundFiles, ModelFiles, find_files, lay_out
 from webui.engine.indextts.glossary import apply_glossary
 from webui.engine.indextts.guidance import Emotion, emotion_of, generation_arguments
@@ -129,7 +132,8 @@ class IndexTTS:
         for segment in segments:
             watch.begin(segment.index, tokens(segment.text) * CODES_PER_TOKEN)
             text = apply_glossary(segment.text, request.glossary)
-            for pcm in speaker.speak(text, segment.language, arguments, watch):
+            say = functools.partial(_say, speaker, segment.language, arguments, watch)
+            for pcm in speak_or_halve(text, say, is_full=_is_full, make_room=_empty_device):
                 last = segment.index == len(segments) - 1
                 yield AudioChunk(pcm if last else np.concatenate([pcm, _PAUSE]), segment)
 
@@ -347,9 +351,17 @@ class IndexTTS25Engine(IndexTTS):
         return ("zh", "en", *japanese, "es", "ar")
 
 
-def _empty_device() -> None:
-    import sys
+def _say(speaker: Speaker, language: str, arguments: dict[str, Any], watch: Watch, text: str) -> Iterator[Pcm]:
+    return speaker.speak(text, language, arguments, watch)
 
+
+def _is_full(error: Exception) -> bool:
+    """Whether the GPU's memory, or the computer's, was not enough."""
+    torch = sys.modules.get("torch")
+    return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+
+
+def _empty_device() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
