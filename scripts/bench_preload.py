@@ -163,12 +163,13 @@ def differences(ours: dict[str, Any], upstream: dict[str, Any]) -> list[str]:
     """Tensors that differ, and the speech if that does."""
     mine, theirs = ours["digests"], upstream["digests"]
     names = [name for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)]
-    return names + (["speech"] if ours["speech"] != upstream["speech"] else [])
+    return names + (["speech"] if ours.get("speech") != upstream.get("speech") else [])
 
 
-def measure(python: str, hub: Path, device: str) -> dict[str, Any]:
+def measure(python: str, hub: Path, device: str, *, speech: bool) -> dict[str, Any]:
     """Every side, one after the other."""
     on = ("--device", device)
+    compared = ("--hash", "--speak") if speech else ("--hash",)
     files = weight_files(hub, qwen=False)
     everything = weight_files(hub, qwen=True)
     results: dict[str, Any] = {}
@@ -187,8 +188,8 @@ def measure(python: str, hub: Path, device: str) -> dict[str, Any]:
     results["read_warm_s"] = read_all(files)
     results["bytes"] = sum(path.stat().st_size for path in files)
     for name, mode, more in (
-        ("upstream", "upstream", ("--speak",)),
-        ("preload", "preload", ("--speak",)),
+        ("upstream", "upstream", compared),
+        ("preload", "preload", compared),
         ("preload, emotion model at once", "preload", ("--eager-qwen",)),
     ):
         results[name] = run_side(python, mode, hub, *on, *more)
@@ -239,9 +240,10 @@ def table(results: dict[str, Any]) -> str:
         f"| whole to floor, cold (the longer of imports and reading in {results['read_cold_s']:.1f} s) | "
         f"{results['preload, cold']['ready_s'] / cold_floor_s:.2f}x |",
         f"| tensors compared, different | {results['tensors']}, {len(results['different'])} |",
-        f"| seeded speech | {ours['speech'].split()[0]} samples, "
-        f"{'different' if 'speech' in results['different'] else 'equal'} |",
     ]
+    if "speech" in ours:
+        verdict = "different" if "speech" in results["different"] else "equal"
+        lines.append(f"| seeded speech | {ours['speech'].split()[0]} samples, {verdict} |")
     if "pinned_copy_s" in ours:
         ratio = ours["construct_s"] / ours["pinned_copy_s"]
         lines.append(f"| constructor to a pinned copy of the same size | {ratio:.2f}x |")
@@ -263,12 +265,15 @@ def main() -> int:
     parser.add_argument("--python", required=True, help="interpreter that has indextts2-inference")
     parser.add_argument("--make", action="store_true", help="write weights of full size first, random, 8 GB")
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda:N")
+    parser.add_argument(
+        "--no-speech", action="store_true", help="compare tensors only; a processor takes minutes to speak"
+    )
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
     given = parser.parse_args()
     hub = given.folder / "hub"
     if given.make:
         subprocess.run([given.python, str(ROOT / "scripts" / "bench_preload_files.py"), str(hub)], check=True)
-    results = measure(given.python, hub, given.device)
+    results = measure(given.python, hub, given.device, speech=not given.no_speech)
     print(json.dumps(results, indent=1) if given.json else table(results))
     for name in results["different"]:
         print(f"different: {name}", file=sys.stderr)

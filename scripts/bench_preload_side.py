@@ -1,6 +1,6 @@
 """One side of bench_preload.py, in a process and interpreter of its own: builds IndexTTS-2 and says what that cost.
 
-    ENGINE_PYTHON scripts/bench_preload_side.py upstream|preload HUB_FOLDER [--eager-qwen] [--speak] [--device cuda:0]
+    ENGINE_PYTHON scripts/bench_preload_side.py upstream|preload HUB_FOLDER [OPTION...]
 
 Prints one JSON object. Invariants: both sides call the package's own constructor with the same arguments; what is
 done to compare them (hashes, speech) is done after every clock has stopped.
@@ -223,7 +223,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("mode", choices=["upstream", "preload"])
     parser.add_argument("hub", type=Path)
     parser.add_argument("--eager-qwen", action="store_true", help="make the emotion model at once in preload, too")
-    parser.add_argument("--speak", action="store_true", help="afterwards hash every tensor and speak a seeded sentence")
+    parser.add_argument("--hash", action="store_true", help="afterwards hash every tensor")
+    parser.add_argument("--speak", action="store_true", help="afterwards speak a seeded sentence")
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 
@@ -233,8 +234,9 @@ if __name__ == "__main__":
     given = options()
     os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_CACHE=str(given.hub), TRANSFORMERS_VERBOSITY="error")
     result, built = run(given.mode, given.hub, given.device, eager_qwen=given.eager_qwen)
-    if given.speak:
+    if given.hash:
         result["digests"] = digests(built)
+    if given.speak:
         result["speech"] = speak(built, given.hub.parent)
     sys.stdout.write("\nRESULT " + json.dumps(result) + "\n")
     sys.stdout.flush()

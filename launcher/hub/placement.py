@@ -106,13 +106,13 @@ class RepoFolder:
             content.replace(first)
             _sync_folder(first.parent)
             for other in others:
-                _copy(first, other)
+                _copy(first, other, staging=self._staging())
 
     def write_ref(self, revision: str, commit: str) -> None:
         """Notes which commit a revision is; a commit needs no note."""
         if revision != commit:
             with self.storage_errors(f"refs/{revision}"):
-                write_text(self.root / "refs" / revision, commit)
+                write_text(self.root / "refs" / revision, commit, staging=self._staging())
 
     def write_tree(self, tree: RepoTree) -> None:
         """Writes huggingface_hub's record of all files of a commit.
@@ -129,25 +129,29 @@ class RepoFolder:
         }
         with self.storage_errors(f"trees/{tree.commit}.json"):
             text = json.dumps({"format_version": _TREE_FORMAT, "files": files}, indent=1)
-            write_text(self.root / "trees" / f"{tree.commit}.json", text)
+            write_text(self.root / "trees" / f"{tree.commit}.json", text, staging=self._staging())
 
     def _point(self, pointer: Path, blob: Path) -> None:
         if not self._can_link():
-            _copy(blob, pointer)
+            _copy(blob, pointer, staging=self._staging())
             return
         pointer.parent.mkdir(parents=True, exist_ok=True)
         target = os.path.relpath(blob, pointer.parent)
         with contextlib.suppress(OSError):
             if str(pointer.readlink()) == target:
                 return
-        fresh = _beside(pointer)
+        fresh = _unused(self._staging(), pointer)
         fresh.symlink_to(target)
         fresh.replace(pointer)
 
+    def _staging(self) -> Path:
+        """Where a file is until it has its name: the library stumbles on what a kill leaves elsewhere."""
+        self.partial.mkdir(parents=True, exist_ok=True)
+        return self.partial
+
     def _can_link(self) -> bool:
         if self._links is None:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = _beside(self.root / "link")
+            probe = _unused(self._staging(), self.root / "link")
             try:
                 probe.symlink_to("target")
                 probe.unlink()
@@ -165,23 +169,26 @@ class RepoFolder:
             raise storage_failure(error, self.root, what) from None
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a small file in one step: readers see the old text or the new."""
+def write_text(path: Path, text: str, *, staging: Path | None = None) -> None:
+    """Writes a small file in one step: readers see the old text or the new.
+
+    ``staging`` is a folder of the same disk for what is not finished; without one it is the file's own.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = _beside(path)
+    fresh = _unused(staging or path.parent, path)
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
 
 
-def _beside(path: Path) -> Path:
-    """A name that nobody uses, in the same folder."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+def _unused(folder: Path, path: Path) -> Path:
+    """A name in ``folder`` that nobody uses, for what will be ``path``."""
+    return folder / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, *, staging: Path) -> None:
     """A second file with the same content: a hard link where possible."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = _beside(target)
+    fresh = _unused(staging, target)
     try:
         os.link(source, fresh)
     except OSError:
@@ -199,7 +206,7 @@ def copy_into(folder: Path, snapshot: Path, paths: Iterable[str]) -> None:
         target = folder / path
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            fresh = _beside(target)
+            fresh = _unused(target.parent, target)
             shutil.copyfile(snapshot / path, fresh)
             fresh.replace(target)
         except OSError as error:

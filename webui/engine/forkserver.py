@@ -73,6 +73,7 @@ class ForkServer:
         settings: from the supervisor.
         serve: runs an engine in the forked process and returns its exit code.
         prepare: imports in this process what ``serve`` will need; must not touch a device or leave a thread.
+        end: ends a forked process with an exit code and without its parent's last acts (`os._exit`).
     """
 
     def __init__(
@@ -80,10 +81,12 @@ class ForkServer:
         settings: WorkerSettings,
         serve: Callable[[Inheritance], int],
         prepare: Callable[[], None],
+        end: Callable[[int], object],
     ) -> None:
         self._settings = settings
         self._serve = serve
         self._prepare = prepare
+        self._end = end
         self._sock, _ = bind_socket(settings.address)
         self._pid = os.getpid()
         self._child = 0
@@ -128,7 +131,7 @@ class ForkServer:
             _log.exception("the engine's process failed")
         finally:
             sys.stderr.flush()
-            os._exit(code)
+            self._end(code)
 
     def _become_engine(self) -> None:
         signal.set_wakeup_fd(-1)

@@ -158,7 +158,7 @@ def run_worker(settings: WorkerSettings) -> int:
         if import_packages is not None:
             import_packages()
 
-    return ForkServer(settings, lambda parent: Worker(settings, parent).run(), prepare).run()
+    return ForkServer(settings, lambda parent: Worker(settings, parent).run(), prepare, os._exit).run()
 
 
 def main() -> int:
