@@ -20,6 +20,7 @@ from launcher.cache.layout import cache_dir, child_environment, instance_paths
 from launcher.config import Config
 from launcher.engines.choice import EngineChoice, choose
 from launcher.engines.environments import EMBEDDED_ENGINE
+from launcher.engines.threads import THREADS_VARIABLE, engine_threads
 from launcher.errors import StartError
 from launcher.process.child import ChildSpec
 from launcher.process.facts import MARK_VARIABLE
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 #: What keeps a child's libraries off the network.
 _OFFLINE_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+#: Which GPUs CUDA shows to a process.
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 #: Folders that hold other packages besides ours, which a foreign interpreter must not see.
 _SHARED_FOLDERS = frozenset({"site-packages", "dist-packages"})
 
@@ -210,6 +213,7 @@ def _engines(
     config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str], choice: EngineChoice
 ) -> dict[str, ChildSpec]:
     """The engines, alike but for name, address and device."""
+    threads = engine_threads(config, choice.name, environment)
     settings = {
         "instance": config.instance,
         "engine": choice.name,
@@ -217,11 +221,11 @@ def _engines(
         "control_address": addresses.control,
         "control_token": addresses.control_token,
         "cache_dir": str(cache_dir(config)),
-        "threads": config.threads,
+        "threads": threads,
         "options": engine_options(config),
     }
     # CUDA would put the fastest GPU first; nvidia-smi, `engine ls` and so cuda:N count along the bus.
-    environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **environment}
+    environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", THREADS_VARIABLE: str(threads), **environment}
     python = str(choice.interpreter)
     if python != sys.executable:
         environment = {**environment, "PYTHONPATH": str(own_folder(config, folder))}
@@ -229,9 +233,20 @@ def _engines(
     specs: dict[str, ChildSpec] = {}
     names = engine_names(len(addresses.engines))
     for name, address, device in zip(names, addresses.engines, config.devices, strict=False):
-        own = {**settings, "component": name, "address": address, "device": device}
-        specs[name] = ChildSpec(name, argv, environment, own, cwd=str(folder.parent))
+        seen, shown = _one_gpu(environment, device) if config.gpu else (environment, device)
+        own = {**settings, "component": name, "address": address, "device": shown}
+        specs[name] = ChildSpec(name, argv, seen, own, cwd=str(folder.parent))
     return specs
+
+
+def _one_gpu(environment: Mapping[str, str], device: str) -> tuple[Mapping[str, str], str]:
+    """An environment in which CUDA shows one GPU alone, so that no library touches another's, and its name there."""
+    number = int(device.partition(":")[2])
+    listed = environment.get(_VISIBLE)
+    words = None if listed is None else [word.strip() for word in listed.split(",")]
+    # Numbers count what CUDA would show; one that is not there shows nothing, which the engine names.
+    seen = str(number) if words is None else words[number] if number < len(words) else ""
+    return {**environment, _VISIBLE: seen}, "cuda:0"
 
 
 def engine_options(config: Config) -> dict[str, str]:

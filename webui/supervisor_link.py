@@ -74,8 +74,8 @@ class SupervisorLink:
         return page == "ready" and self.engine.get("state") in ("ready", "unloaded")
 
     def load_engine(self) -> None:
-        """Asks for an engine that was unloaded; harmless when it is on its way."""
-        self.reporter.command("load", component="engine")
+        """Asks for the engines that were unloaded; harmless when they are on their way."""
+        self.reporter.command("load", component="engines")
 
     async def snapshots(self, heartbeat_s: float) -> AsyncGenerator[dict[str, Any] | None, None]:
         """The latest snapshot and every later one; ``None`` when there was none for ``heartbeat_s`` seconds.

@@ -30,8 +30,6 @@ RESTART_POLL_S = 0.2
 WAKE_PATIENCE_S = 600.0
 #: States of an engine that was unloaded, or is about to be.
 RESTING = ("unloaded", "stopping")
-
-
 #: Times that a request is tried: one engine may die under it, and those that turn out not to be there count little.
 MAX_ATTEMPTS = 4
 
@@ -142,6 +140,11 @@ class Synthesis:
     def _is_resting(self) -> bool:
         return self._state in RESTING
 
+    def _step(self) -> Frame:
+        """How far the engine that is awaited is."""
+        progress = None if self._link is None else self._link.engine.get("progress")
+        return _event("progress", **progress) if progress else _RESTART
+
     async def _until_granted(self, claim: Claim, *, is_retry: bool) -> AsyncGenerator[Frame, None]:
         """Waits for an engine that is free or restarted, or wakes those that were unloaded; yields how far it is.
 
@@ -149,10 +152,9 @@ class Synthesis:
             EngineError: when it failed, or is not ready in time.
         """
         deadline = time.monotonic() + self._patience_s
-        told: object = None
-        is_told = is_retry
+        told: Frame | None = None
         if is_retry:
-            yield _event("progress", **Progress("restart").to_json())
+            yield _RESTART
         while claim.engine is None:
             if self._link is not None and self._is_resting:
                 self._link.load_engine()
@@ -164,17 +166,15 @@ class Synthesis:
             if self._link is not None and self._state == "failed":
                 error = self._link.engine.get("error") or {}
                 raise EngineError(str(error.get("message") or "The engine failed."), fix=str(error.get("fix") or ""))
+            step = self._step()
             if not self._pool.all_away:
                 deadline = max(deadline, time.monotonic() + self._patience_s)  # others are served meanwhile
+                step = _event("queue", position=1)
             elif time.monotonic() >= deadline:
                 raise EngineAwayError("The engine did not come back in time.")
-            if not is_told:
-                is_told = True
-                yield _event("progress", **Progress("restart").to_json())
-            progress = None if self._link is None else self._link.engine.get("progress")
-            if progress and progress != told:
-                told = progress
-                yield _event("progress", **progress)
+            if step != told and not (is_retry and step == _RESTART):
+                told = step
+                yield step
             await _first_of(claim.granted(), asyncio.sleep(RESTART_POLL_S))
 
 
@@ -199,3 +199,6 @@ def _identity(frame: Frame) -> tuple[str, int]:
 
 def _event(name: str, **fields: object) -> Frame:
     return Frame(EVENT, json.dumps({"event": name, **fields}).encode())
+
+
+_RESTART = _event("progress", **Progress("restart").to_json())

@@ -93,7 +93,7 @@ _OWN = (
         parsers.whole_number(1, 32),
     ),
     Key(
-        "LAUNCHER_GPUS",
+        "LAUNCHER_GPU",
         "",
         "Numbers of the GPUs to spread engines over, at least one on each; in place of LAUNCHER_DEVICE.",
         "引擎使用的多块 GPU 的编号，每块至少运行一个引擎；代替 LAUNCHER_DEVICE。",
@@ -104,8 +104,8 @@ _OWN = (
     Key(
         "LAUNCHER_THREADS",
         "0",
-        "CPU threads of the engine; 0 lets it choose.",
-        "引擎使用的 CPU 线程数；0 表示由引擎决定。",
+        "CPU threads of each engine; 0 shares the usable cores among the engines.",
+        "每个引擎使用的 CPU 线程数；0 表示由各引擎平分可用的核心。",
         "2",
         parsers.whole_number(0, 1024),
     ),

@@ -39,8 +39,8 @@ class Config:
         allowed_hosts: names without port; holds ``*`` when any name is allowed.
         root_path: empty, or starts with ``/`` and does not end with one.
         engines: how many at least; see `devices`.
-        gpus: their numbers; empty when ``device`` says where to compute.
-        threads: 0 lets the engine choose.
+        gpu: numbers of the GPUs; empty when ``device`` says where to compute.
+        threads: of each engine; 0 shares the usable cores among them.
         idle_unload: seconds; 0 never.
         engine_python, engine_dir, model_dir: absolute paths; empty when they are not set.
         models: names as `fetch` takes them.
@@ -65,7 +65,7 @@ class Config:
     engine: str
     device: str
     engines: int
-    gpus: tuple[int, ...]
+    gpu: tuple[int, ...]
     threads: int
     precision: str
     qwen: str
@@ -101,7 +101,7 @@ class Config:
     @property
     def devices(self) -> tuple[str, ...]:
         """The device of each engine: as many as are asked for, and at least one on each GPU."""
-        named = [f"cuda:{number}" for number in self.gpus] or [self.device]
+        named = [f"cuda:{number}" for number in self.gpu] or [self.device]
         return tuple(named[index % len(named)] for index in range(max(self.engines, len(named))))
 
     @property

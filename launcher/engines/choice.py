@@ -119,7 +119,7 @@ class Ground:
 
             found = gpus() if self.find_gpus is None else self.find_gpus()
             self._found = visible(found, self.config.standard)
-        numbers = self.config.gpus or (int(self.config.device.partition(":")[2] or 0),)
+        numbers = self.config.gpu or (int(self.config.device.partition(":")[2] or 0),)
         if max(numbers) >= len(self._found):
             return None
         return min((self._found[number] for number in numbers), key=lambda gpu: gpu.vram_total_bytes)
@@ -203,12 +203,13 @@ def candidate(ground: Ground, recipe: Recipe) -> Candidate:
     config = ground.config
     found, foreign = installed(config, recipe.engine), bool(config.engine_python)
     gpu = ground.gpu()
-    memory = memory_plan(gpu, config, recipe.half)
+    together = max(Counter(config.devices).values())  # so many engines meet on one card
+    memory = memory_plan(gpu, config, recipe.half, together)
     weights = _weights(config, recipe.engine, memory)
     needs = recipe.vram_full_bytes if memory.precision == "fp32" else recipe.vram_half_bytes
     if memory.precision != "fp32" and memory.qwen == "yes":
         needs += _QWEN_HALF_BYTES
-    needs *= max(Counter(config.devices).values())  # so many engines meet on one card
+    needs *= together
     one = Candidate(recipe, found, foreign, weights, gpu, needs, memory, "")
     return replace(one, obstacle=_obstacle(one, config))
 

@@ -1,7 +1,7 @@
 """The engines of an instance as one thing: started when their weights are there, taken away and brought back together.
 
-Invariants: each engine keeps its own crash budget and its own process; what is asked of *the engine's memory* is asked
-of all of them, because who wants the memory wants all of it.
+Invariants: each engine keeps its own crash budget and its own process; who does not name one asks for the memory of
+all of them; that nobody speaks takes the memory of all or of none.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from launcher.process.keeper import Keeper
+from launcher.process.snapshot import ALL_ENGINES
 
 #: An idle engine says so twice a second (`webui/engine/worker.py`); a word older than this counts no more.
 IDLE_WORD_S = 3.0
@@ -52,15 +53,15 @@ class Engines:
         for name in self._take_waiting():
             self._keepers[name].refuse(error)
 
-    def load(self) -> None:
-        """Brings all of them back."""
-        for keeper in self._keepers.values():
+    def load(self, component: str = ALL_ENGINES) -> None:
+        """Brings one of them back, or all."""
+        for keeper in self._meant(component):
             keeper.load()
 
-    def unload(self) -> None:
-        """Takes all of them away until they are wanted."""
+    def unload(self, component: str = ALL_ENGINES) -> None:
+        """Takes one of them away until it is wanted, or all."""
         self._idle_since.clear()
-        for keeper in self._keepers.values():
+        for keeper in self._meant(component):
             keeper.unload()
 
     def are_idle(self, component: str) -> bool:
@@ -69,6 +70,9 @@ class Engines:
         self._idle_since[component] = now
         running = [name for name, keeper in self._keepers.items() if keeper.state not in ("unloaded", "failed")]
         return all(now - self._idle_since.get(name, float("-inf")) <= IDLE_WORD_S for name in running)
+
+    def _meant(self, component: str) -> list[Keeper]:
+        return list(self._keepers.values()) if component == ALL_ENGINES else [self._keepers[component]]
 
     def _take_waiting(self) -> list[str]:
         names = [name for name in self._keepers if name in self._waiting]

@@ -15,6 +15,8 @@ from launcher.progress import Progress
 #: What an instance consists of at least; further engines are ``engine-2``, ``engine-3``...
 COMPONENTS = ("page", "engine")
 ENGINE = "engine"
+#: What is said to load and unload means every engine, unless it names one.
+ALL_ENGINES = "engines"
 #: What brings the engine's weights, when they are not there; it ends when they are.
 WEIGHTS = "weights"
 STAGES = ("listen", "page", "weights", "engine")

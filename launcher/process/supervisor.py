@@ -28,7 +28,7 @@ from launcher.process.keeper import Hooks, Keeper, Spawn
 from launcher.process.listener import Listener
 from launcher.process.loop import Loop
 from launcher.process.runfile import RunFile, RunRecord
-from launcher.process.snapshot import ENGINE, WEIGHTS, Status, kind_of
+from launcher.process.snapshot import ALL_ENGINES, ENGINE, WEIGHTS, Status, kind_of
 from launcher.process.timings import StartTimes
 
 #: An engine that is busy computing ends within this; `stop` may ask for more or less.
@@ -315,10 +315,12 @@ class Supervisor:
             self._bring_weights(without_weights)
         return {}
 
-    def _on_memory(self, message: dict[str, Any], act: Callable[[], None]) -> dict[str, Any]:
-        """Takes the engines' processes away or brings them back."""
-        if message.get("component", ENGINE) != ENGINE:
-            raise RefusedError("Only the engine can be loaded and unloaded.")
+    def _on_memory(self, message: dict[str, Any], act: Callable[[str], None]) -> dict[str, Any]:
+        """Takes an engine's process, or every one's, away or brings it back."""
+        component = str(message.get("component", ALL_ENGINES))
+        known = (*self.status.engines, ALL_ENGINES)
+        if component not in known:
+            raise RefusedError(f"There is no engine {component[:40]!r}: use {' or '.join(known)}.")
         if self.status.stopping:
             raise RefusedError("The instance is stopping.")
         if ENGINE not in self._keepers:
@@ -326,7 +328,7 @@ class Supervisor:
         weights = self.status.components.get(WEIGHTS)
         if weights is not None and weights.state != "ready":
             raise RefusedError("The engine's weights are not there yet.")
-        act()
+        act(component)
         return {}
 
     def _lacks_weights(self, engine: str) -> bool:

@@ -21,6 +21,7 @@ import httpx
 from launcher.channel import Channel, bind_socket
 from webui.app import MountPage, create_app
 from webui.engine.client import EngineClient
+from webui.engine.pool import EnginePool
 from webui.engine.serving import ChildServer
 from webui.settings import PageSettings
 from webui.supervisor_link import SupervisorLink
@@ -156,7 +157,8 @@ def page(
             **changes,
         }
     )
-    engine = EngineClient(settings.engine_address, settings.engine_token)
+    addresses = (settings.engine_address, *settings.further_engine_addresses)
+    engine = EnginePool([EngineClient(address, settings.engine_token) for address in addresses])
     link = SupervisorLink(settings)
     link.start()
     app = create_app(

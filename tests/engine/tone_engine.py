@@ -1,8 +1,8 @@
 """A real engine for tests: it speaks each word as a sine tone, as fast or as badly as a test wants.
 
 ``<cache_dir>/tone.json`` configures it: ``load_s``, ``load_error`` (a sentence), ``load_raise``, ``chunk_s`` (seconds
-of work per segment), ``segment_audio_s``, ``memory_chars`` (longest text that fits). Words in the text act: ``[crash]`` ends the process (``[crash-once]`` only
-the first time), ``[raise]`` raises.
+of work per segment), ``segment_audio_s``, ``memory_chars`` (longest text that fits into the memory). Words in the text
+act: ``[crash]`` ends the process (``[crash-once]`` only the first time), ``[raise]`` raises.
 ``<cache_dir>/tone.log`` gets a line per event, so that a test sees what happened in the other process.
 """
 

@@ -100,6 +100,27 @@ def test_memory_is_given_back_by_all_and_taken_back_by_all(instance: Instance) -
     after = engines(instance)
     assert all(after[name]["pid"] != before[name]["pid"] for name in NAMES)
 
+    assert instance.answer("engine", "unload", "engine-2")["engines"] == {"engine": "ready", "engine-2": "unloaded"}
+    assert engines(instance)["engine"]["pid"] == after["engine"]["pid"] and not alive(after["engine-2"]["pid"])
+    assert instance.answer("engine", "load", "engine-2")["engines"] == dict.fromkeys(NAMES, "ready")
+    unknown = instance.run("engine", "reload", "engine-3")
+    assert unknown.returncode == 2 and "Use engine, engine-2" in unknown.stderr + unknown.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--engines", "0"), "LAUNCHER_ENGINES"),
+        (("--gpu", "first"), "no list of different GPUs"),
+        (("--gpu", "1,1"), "such as 0,1"),
+    ],
+)
+def test_a_number_that_is_none_is_one_sentence(tmp_path: Path, flags: tuple[str, str], said: str) -> None:
+    never = Instance(tmp_path)
+    refused = never.run("start", *flags)
+    assert refused.returncode == 2 and said in refused.stderr + refused.stdout
+    assert "Traceback" not in refused.stderr
+
 
 def test_only_when_all_are_idle_all_rest(instance: Instance) -> None:
     instance.order("engine-2", idle=True)

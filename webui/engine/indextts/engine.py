@@ -56,6 +56,8 @@ _IMPORTED_LATE = (
     "nemo_text_processing.text_normalization.zh.verbalizers.verbalize_final",
     "torch.utils.serialization",
 )
+#: How torch's allocator for the processor, and CUDA's libraries, say that there is no memory left.
+_FULL_WORDS = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 #: Silence between two segments: upstream's own.
 PAUSE_S = 0.2
 
@@ -358,7 +360,9 @@ def _say(speaker: Speaker, language: str, arguments: dict[str, Any], watch: Watc
 def _is_full(error: Exception) -> bool:
     """Whether the GPU's memory, or the computer's, was not enough."""
     torch = sys.modules.get("torch")
-    return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL_WORDS)
 
 
 def _empty_device() -> None:
