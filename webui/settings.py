@@ -25,6 +25,8 @@ class PageSettings:
         further_engine_addresses: of the engines beside the first; `engine_token` is theirs, too.
         temp_dir: private folder (0700) for uploads and Gradio.
         queue_size: requests that may wait; one more is answered 429.
+        library_dir: where voices, presets, glossary and history are kept; empty: nowhere.
+        history, history_bytes: whether takes are kept, and how much sound of them.
     """
 
     instance: str
@@ -43,6 +45,9 @@ class PageSettings:
     max_text_chars: int = 20_000
     max_body_bytes: int = 32 * 1024 * 1024
     queue_size: int = 32
+    library_dir: str = ""
+    history: bool = True
+    history_bytes: int = 2 * 10**9
     further_engine_addresses: tuple[str, ...] = ()
 
 
