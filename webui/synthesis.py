@@ -17,7 +17,7 @@ from launcher.errors import EngineError
 from launcher.frames import EVENT, PCM, Frame
 from launcher.progress import Progress
 from webui.engine.base import SpeechRequest
-from webui.engine.client import EngineAwayError, EngineClient
+from webui.engine.client import EngineAwayError
 from webui.engine.pool import Claim, EnginePool
 from webui.queueing import FairQueue, Ticket
 from webui.supervisor_link import SupervisorLink
@@ -38,7 +38,7 @@ class Synthesis:
     """Speaks requests, each engine one after another.
 
     Args:
-        engine: the engine's process, or several.
+        engines: whom to give the requests to.
         queue_size: requests that may wait.
         patience_s: seconds that a request waits for an engine that died to be ready again.
         link: the supervisor, which brings an unloaded engine back; ``None`` when there is none.
@@ -46,14 +46,14 @@ class Synthesis:
 
     def __init__(
         self,
-        engine: EngineClient | EnginePool,
+        engines: EnginePool,
         queue_size: int,
         *,
         patience_s: float = RESTART_PATIENCE_S,
         link: SupervisorLink | None = None,
     ) -> None:
         self._link = link
-        self._pool = engine if isinstance(engine, EnginePool) else EnginePool([engine])
+        self._pool = engines
         self._queue = FairQueue(queue_size, self._pool.size)
         self._patience_s = patience_s
         self._was_ready = False

@@ -43,6 +43,7 @@ _CLEARING_S = 5.0
 @click.pass_obj
 def command(
     context: Context,
+    /,
     *,
     install: bool,
     offline: bool,

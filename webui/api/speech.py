@@ -20,7 +20,6 @@ from webui.api.body import read_object
 from webui.api.offer import Offer
 from webui.api.preparation import Preparation, take_use_glossary
 from webui.engine.base import SpeechRequest
-from webui.engine.client import EngineClient
 from webui.engine.pool import EnginePool
 from webui.engine.streaming import StreamedAnswer, begin
 from webui.synthesis import Synthesis
@@ -28,7 +27,7 @@ from webui.text import clean
 
 
 def routes(
-    engine: EngineClient | EnginePool,
+    engine: EnginePool,
     synthesis: Synthesis,
     offer: Offer,
     preparation: Preparation,
