@@ -53,10 +53,7 @@ def create_service(holder: EngineHolder, token: str = "") -> ASGIApp:
         return JSONResponse(holder.info.to_json())
 
     async def segments(request: Request) -> Response:
-        from dataclasses import asdict
-
-        found = await holder.segments(await _speech_request(request))
-        return JSONResponse({"segments": [asdict(segment) for segment in found]})
+        return JSONResponse({"segments": await holder.segments(await _speech_request(request))})
 
     async def speak(request: Request) -> Response:
         frames = _with_error_frame(holder.speak(await _speech_request(request)))
