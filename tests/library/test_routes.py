@@ -183,6 +183,13 @@ def test_the_glossary_reaches_engines_that_have_one_and_the_text_of_others(cloni
     assert cloning.http.delete(f"/api/glossary/{term['id']}").json() == {"removed": 1}
 
 
+def test_readings_are_the_engines_or_not_checked(cloning: Place, plain: Place) -> None:
+    found = cloning.http.post("/api/readings", json={"text": "so la", "language": "en"}).json()
+    assert (found["checked"], [reading["reading"] for reading in found["readings"]]) == (True, ["SO", "LA"])
+    assert plain.http.post("/api/readings", json={"text": "so la"}).json()["checked"] is False
+    assert cloning.http.post("/api/readings", json={"text": "x" * 501}).status_code == 400
+
+
 def test_a_preset_over_http(plain: Place) -> None:
     body = {"name": MARKUP, "state": {"request": {"text": "Hi.", "speed": 1.5}}}
     preset = plain.http.post("/api/presets", json=body).json()
