@@ -82,10 +82,8 @@ def _text_routes(holder: EngineHolder) -> list[Route]:
     """What is asked about a text before it is spoken."""
 
     async def segments(request: Request) -> Response:
-        from dataclasses import asdict
-
         found = await holder.segments(await _speech_request(request))
-        return JSONResponse({"segments": [asdict(segment) for segment in found]})
+        return JSONResponse({"segments": found})
 
     async def readings(request: Request) -> Response:
         from dataclasses import asdict
