@@ -18,11 +18,11 @@ from starlette.routing import Route
 
 from launcher.access import AccessRules
 from launcher.errors import LauncherError
-from webui.api import glossary, history, login, metrics, openai, presets, speech, status, voices
+from webui.api import glossary, history, login, metrics, openai, presets, readings, speech, status, voices
 from webui.api.answers import error_answer, launcher_error_answer
 from webui.api.offer import Offer
 from webui.api.preparation import Preparation
-from webui.engine.client import EngineClient
+from webui.engine.pool import EnginePool
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
 from webui.guard import Guard
 from webui.library.library import Library
@@ -45,7 +45,7 @@ _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 def create_app(
     settings: PageSettings,
     *,
-    engine: EngineClient,
+    engine: EnginePool,
     link: SupervisorLink,
     synthesis: Synthesis,
     library: Library | None = None,
@@ -55,7 +55,7 @@ def create_app(
 
     Args:
         settings: of the page's process.
-        engine: the engine's process.
+        engine: the engines' processes.
         link: the supervisor.
         synthesis: the queue in front of ``engine``.
         library: voices, presets, glossary and history; ``None`` when it cannot be opened.
@@ -72,6 +72,7 @@ def create_app(
         *metrics.routes(figures, link),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
+        *readings.routes(engine, offer, preparation),
         *_library_routes(library),
         *login.routes(rules),
         Route("/api/{path:path}", _nothing_here, methods=_ANY_METHOD),
