@@ -186,6 +186,15 @@ def _weights(
     return ChildSpec("weights", argv, environment, settings, cwd=str(folder.parent), is_task=True)
 
 
+def errand_spec(config: Config, addresses: Addresses, base: Mapping[str, str]) -> ChildSpec:
+    """How to start an errand: a command of ours with this instance's settings (`launcher/cli/errand.py`)."""
+    folder = webui_folder()
+    environment = {**child_environment(config, base), MARK_VARIABLE: addresses.mark}
+    argv = (sys.executable, "-u", "-m", "launcher.cli.errand")
+    settings = {"config": config.to_json()}
+    return ChildSpec("errand", argv, _with_path(environment, folder.parent), settings, cwd=str(folder.parent))
+
+
 def _page(config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str]) -> ChildSpec:
     settings = {
         "instance": config.instance,

@@ -93,6 +93,7 @@ ENTRY_POINTS = {
     "launcher/__main__.py",
     "launcher/cli/app.py",
     "launcher/process/weights.py",  # a child of the supervisor
+    "launcher/cli/errand.py",  # another one
     "webui/webui.py",
     "webui/engine/worker.py",
     "webui/engine/child.py",  # ends a child whose supervisor has gone

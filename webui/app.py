@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from launcher.access import AccessRules
 from launcher.errors import LauncherError
-from webui.api import glossary, history, login, metrics, openai, presets, readings, speech, status, voices
+from webui.api import glossary, history, login, metrics, openai, presets, readings, speech, status, system, voices
 from webui.api.answers import error_answer, launcher_error_answer
 from webui.api.offer import Offer
 from webui.api.preparation import Preparation
@@ -70,6 +70,7 @@ def create_app(
     app.router.routes += [
         *status.routes(link),
         *metrics.routes(figures, link),
+        *system.routes(link, rules, settings.log_dir),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
         *readings.routes(engine, offer, preparation),
