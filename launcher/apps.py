@@ -213,6 +213,7 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
         "max_text_chars": config.max_text_chars,
         "max_body_bytes": config.max_body_bytes,
         "queue_size": config.queue_size,
+        "log_dir": str(instance_paths(config).log_dir),
         "library_dir": str(instance_paths(config).library_dir),
         "history": config.history == "yes",
         "history_bytes": config.history_bytes,

@@ -83,10 +83,8 @@ def _look(config: Config, say: TextIO) -> dict[str, Any]:
     except ConfigError as error:
         found["mirrors_error"] = {"message": error.message, "fix": error.fix}
     models = _command(config, ["models"], say)["models"]
-    found["models"] = [
-        {key: one[key] for key in ("name", "title", "engines", "state", "size_bytes", "present_bytes")}
-        for one in models
-    ]
+    wanted = ("name", "title", "engines", "state", "size_bytes", "present_bytes")
+    found["models"] = [{key: one[key] for key in wanted} for one in models]
     try:
         cache = _command(config, ["cache", "ls"], say)
     except StorageError as error:
@@ -139,7 +137,7 @@ def main() -> int:
     try:
         settings = json.loads(sys.stdin.buffer.readline())
         config, kind, model = Config.from_json(settings["config"]), str(settings["kind"]), str(settings["model"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return ConfigError.exit_code
     threading.Thread(target=_end_with_supervisor, name="supervisor's end", daemon=True).start()
     output = Output(json=True, stdout=say, stderr=say)

@@ -148,10 +148,10 @@ class Errands:
             self._finish(errand, {"message": f"It cannot be started: {error.strerror}.", "fix": ""})
             return errand
         assert process.stdin is not None
+        settings = {**spec.settings, "kind": errand.kind, "model": errand.model}
         with contextlib.suppress(OSError):
-            process.stdin.write(
-                json.dumps({**spec.settings, "kind": errand.kind, "model": errand.model}).encode() + b"\n"
-            )
+            process.stdin.write(json.dumps(settings).encode() + b"
+")
             process.stdin.flush()
         self._processes[errand.number] = process
         threading.Thread(target=self._hear, args=(errand, process), name="errand", daemon=True).start()
