@@ -150,8 +150,7 @@ class Errands:
         assert process.stdin is not None
         settings = {**spec.settings, "kind": errand.kind, "model": errand.model}
         with contextlib.suppress(OSError):
-            process.stdin.write(json.dumps(settings).encode() + b"
-")
+            process.stdin.write(json.dumps(settings).encode() + b"\n")
             process.stdin.flush()
         self._processes[errand.number] = process
         threading.Thread(target=self._hear, args=(errand, process), name="errand", daemon=True).start()
