@@ -22,6 +22,8 @@ from launcher.process.loop import Loop
 
 #: What may be asked for, and whether it wants the name of a model.
 KINDS = {"look": False, "verify": False, "fetch": True}
+#: Anybody may ask for a look, and a look takes half a second of a processor.
+LOOK_EVERY_S = 10.0
 #: The past that the page can show.
 _KEPT = 12
 #: Longer than any line that is meant for us.
@@ -106,6 +108,8 @@ class Errands:
         if (KINDS[kind] and not model) or model.startswith("-") or len(model) > _MAX_NAME_CHARS:
             raise RefusedError("Name a model or a repository (org/name).")
         for one in self._errands:
+            if one.kind == kind == "look" and time.time() - one.started_at < LOOK_EVERY_S:
+                return one.to_json()
             if one.kind == kind and one.state == "running":
                 if one.model == model:
                     return one.to_json()

@@ -59,6 +59,7 @@ def test_every_text_is_asked_for() -> None:
         "example_",
         "engine_",
         "tab_",
+        "system_",
     )
     unused = [key for key in CATALOGS["en"] if not key.startswith(by_prefix) and key not in SCRIPTS + PANELS]
     assert unused == []

@@ -43,7 +43,7 @@ class Tab:
 
 SPEAK = Tab("speak", "tab_speak")
 #: Besides `SPEAK`, which comes first.
-TABS: tuple[Tab, ...] = ()
+TABS: tuple[Tab, ...] = (Tab("system", "tab_system", "js/tab_system.js"),)
 
 
 def tab_bar() -> gr.Column:
