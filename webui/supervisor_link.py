@@ -130,6 +130,7 @@ class SupervisorLink:
             },
             "choice": {"name": "", "reason": ""},
             "warnings": [],
+            "crashes": [],
         }
 
 

@@ -33,7 +33,9 @@ from launcher.config import Config
 from launcher.engines.choice import choose
 from launcher.errors import LauncherError, StartError
 from launcher.process.bind import bind_port, url_of
+from launcher.process.crash import CrashReports, crash_of_supervisor
 from launcher.process.facts import new_mark, observe
+from launcher.process.health import Patience
 from launcher.process.logs import LogWriter
 from launcher.process.notify import Notifier, forget, inherited_socket
 from launcher.process.runfile import RunFile, RunRecord
@@ -68,14 +70,20 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
             level=config.log_level,
             max_bytes=config.log_max_bytes,
             files=config.log_files,
+            max_age_s=config.log_days * 86_400.0,
             secrets=[config.token, config.standard.get("HF_TOKEN", "")],
         )
         narration = Narration(context.output, began=began)
         claim = Claim(config.instance, str(config.data_dir), project_dirs(), run_file.read())
         tell = _teller(logs, context)
-        ground = _Ground(config, paths, run_file, claim, logs, tell)
+        reports = CrashReports(paths.log_dir, logs.clean)
+        # Before the first line of this run, which would stand below its last ones.
+        died = claim.record and reports.keep(crash_of_supervisor(claim.record, paths.log_dir))
+        ground = _Ground(config, paths, run_file, claim, logs, reports, tell)
         notifier = Notifier.from_environment(os.environ, os.getpid())
         supervisor, addresses = _assemble(ground, narration, notifier, created_at)
+        if died:
+            supervisor.status.show_crash(died)
         supervisor.install_signals(hang_up=not detached)
         _keep_alive(supervisor, notifier)
         _keep_watch(supervisor, config, logs)
@@ -101,6 +109,7 @@ class _Ground:
     run_file: RunFile
     claim: Claim
     logs: LogWriter
+    reports: CrashReports
     tell: Callable[[str], None]
 
 
@@ -160,10 +169,12 @@ def _assemble(
             stop_grace_s=config.stop_grace_s,
             restart_limit=config.restart_limit,
             restart_window_s=config.restart_window_s,
+            patience=Patience(hung_s=config.hang_s),
         ),
         times=StartTimes(paths.root / "start_times.json"),
         logs=ground.logs,
         on_change=_both(narration.show, notifier.show),
+        reports=ground.reports,
         # Windows cannot pass a socket on to a child through a descriptor: the page binds the port itself there.
         rebind=None if os.name == "posix" else functools.partial(bind_port, config.host, port),
     )

@@ -45,7 +45,7 @@ class Config:
         offline: ``yes`` or ``no``; see `is_offline`.
         alarm_urls: whom to tell of alarms, as apprise writes addresses.
         data_dir: absolute.
-        stop_grace_s, restart_window_s: seconds.
+        stop_grace_s, restart_window_s, hang_s: seconds.
         mirrors: a checked list or the absolute path of a ``.toml`` file; see `launcher.hub.endpoints`.
         standard: what the user set (environment or ``.env``) of the standard names, and whatever else stands in
             ``.env``; for the children.
@@ -77,6 +77,8 @@ class Config:
     log_level: str
     log_max_bytes: int
     log_files: int
+    log_days: int
+    hang_s: float
     stop_grace_s: float
     restart_limit: int
     restart_window_s: float

@@ -21,6 +21,7 @@ from launcher.errors import LauncherError
 from launcher.process.answers import Answers
 from launcher.process.child import Child, ChildSpec, LogSink
 from launcher.process.control import ControlServer, RefusedError
+from launcher.process.crash import Crash, CrashReports
 from launcher.process.facts import observe
 from launcher.process.health import CrashBudget, Patience
 from launcher.process.keeper import Hooks, Keeper, Spawn
@@ -69,6 +70,7 @@ class Supervisor:
         rebind: makes a new listening socket, where the port cannot be shared with a child.
         loop: where everything happens.
         spawn: starts a child.
+        reports: where crashes are kept; ``None`` shows them with the status only.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Supervisor:
         rebind: Callable[[], socket.socket] | None = None,
         loop: Loop | None = None,
         spawn: Spawn = Child,
+        reports: CrashReports | None = None,
     ) -> None:
         self.loop = loop or Loop()
         self._settings = settings
@@ -94,6 +97,7 @@ class Supervisor:
         self._logs = logs
         self._on_change = on_change
         self._spawn = spawn
+        self._reports = reports or CrashReports(None)
         self._keepers: dict[str, Keeper] = {}
         self._error: LauncherError | None = None
         self.status = Status(
@@ -238,16 +242,30 @@ class Supervisor:
         if spec.component == WEIGHTS:
             engine = self._keepers["engine"]
             return Hooks(
-                self._changed, lambda: None, self._write_record, engine.start, lambda: None, failed=engine.refuse
+                self._changed,
+                lambda: None,
+                self._write_record,
+                engine.start,
+                lambda: None,
+                failed=engine.refuse,
+                crashed=self._on_crash,
             )
         if not spec.takes_listener:
-            return Hooks(self._changed, lambda: None, self._write_record, lambda: None, lambda: None)
+            return Hooks(
+                self._changed,
+                lambda: None,
+                self._write_record,
+                lambda: None,
+                lambda: None,
+                crashed=self._on_crash,
+            )
         return Hooks(
             changed=self._changed,
             before_start=self._before_page,
             started=self._write_record,
             ready=self._listener.hand_over,
             down=self._listener.accept,
+            crashed=self._on_crash,
         )
 
     def _before_page(self) -> int | None:
@@ -262,7 +280,16 @@ class Supervisor:
 
     def _last_lines(self) -> dict[str, list[str]]:
         """The last lines of what has failed; empty while all is well."""
-        return {name: keeper.last_lines for name, keeper in self._keepers.items() if keeper.state == "failed"}
+        return {
+            name: [self._reports.clean(line) for line in keeper.last_lines]
+            for name, keeper in self._keepers.items()
+            if keeper.state == "failed"
+        }
+
+    def _on_crash(self, crash: Crash) -> Crash:
+        crash = self._reports.cleaned(crash)
+        self.status.show_crash(self._reports.keep(crash))
+        return crash
 
     def _on_event(self, message: dict[str, Any]) -> None:
         keeper = self._keepers.get(str(message.get("component")))

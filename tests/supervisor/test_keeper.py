@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from launcher.process.child import ChildSpec, describe_exit
+from launcher.process.crash import Crash
 from launcher.process.health import MAX_BACKOFF_S, CrashBudget, Patience
 from launcher.process.keeper import Hooks, Keeper
 from launcher.process.loop import Loop
@@ -39,6 +40,7 @@ class FakeChild:
     def __init__(self, on_exit: Callable[[Any, int], None]) -> None:
         self.pid = next(self.pids)
         self.last_lines = ["last words"]
+        self.peak_bytes: int | None = 123_000_000
         self.signals: list[str] = []
         self._on_exit = on_exit
 
@@ -66,6 +68,7 @@ class World:
             self.status.expect_weights()
         self.children: list[FakeChild] = []
         self.calls: list[str] = []
+        self.crashes: list[Crash] = []
         self.times = StartTimes(None)
         self.keeper = Keeper(
             ChildSpec(component, ("x",), {}, {}, is_task=task),
@@ -79,6 +82,7 @@ class World:
                 ready=lambda: self.calls.append("ready"),
                 down=lambda: self.calls.append("down"),
                 failed=lambda error: self.calls.append(f"failed {error['message']}"),
+                crashed=self._note_crash,
             ),
             budget=CrashBudget(limit, 60.0),
             patience=Patience(hello_s=30.0, silence_s=50.0),
@@ -89,6 +93,10 @@ class World:
     def _spawn(self, spec: ChildSpec, *, on_exit: Callable[[Any, int], None], **rest: Any) -> FakeChild:
         self.children.append(FakeChild(on_exit))
         return self.children[-1]
+
+    def _note_crash(self, crash: Crash) -> Crash:
+        self.crashes.append(crash)
+        return crash
 
     @property
     def child(self) -> FakeChild:
@@ -213,6 +221,55 @@ def test_any_word_gives_more_time() -> None:
     world.say("ready")
     world.pass_time(1000.0)
     assert world.child.signals == []
+
+
+def test_a_child_that_falls_silent_while_it_serves_is_killed_and_comes_back() -> None:
+    world = World()
+    world.keeper.start()
+    world.say("ready")
+    world.pass_time(500.0)
+    assert world.child.signals == [], "who never gave a sign of life is not judged by them"
+    for _ in range(20):
+        world.say("alive")
+        world.pass_time(26.0)
+    assert world.child.signals == []
+    world.pass_time(40.0)
+    assert world.child.signals == ["kill"]
+    world.crash(-9)
+    error = world.status.components["page"].error
+    assert len(world.children) == 2 and error is not None
+    assert "gave no sign of life for 30 s" in error["message"] and "logs --crash" in error["fix"]
+
+
+def test_a_pause_of_the_machine_makes_nobody_late() -> None:
+    world = World()
+    world.keeper.start()
+    world.say("ready")
+    for _ in range(5):
+        world.say("alive")
+        world.clock.now += 3600.0  # nothing ran: neither the child nor this loop
+        world.loop.run_once(0.0)
+        world.pass_time(10.0)
+    assert world.child.signals == []
+    world.keeper.unload()
+    world.pass_time(3.0)
+    assert world.child.signals == ["terminate"], "a child that is to end is not watched"
+
+
+def test_a_crash_is_described() -> None:
+    world = World(component="engine")
+    world.keeper.start()
+    world.say("progress", progress={"stage": "load", "done": 1, "total": 2})
+    world.pass_time(4.0)
+    pid = world.child.pid
+    world.crash(-11)
+    [crash] = world.crashes
+    assert (crash.component, crash.signal, crash.stage, crash.pid) == ("engine", "SIGSEGV", "load", pid)
+    assert (crash.peak_bytes, crash.lines, crash.to_json()["exit_code"]) == (123_000_000, ("last words",), None)
+    assert crash.ran_s == pytest.approx(4.0, abs=0.2)
+    error = world.status.components["engine"].error
+    assert error is not None
+    assert "SIGSEGV while it was in stage 'load', after 4 s, with at most 123 MB of memory" in error["message"]
 
 
 def test_what_an_earlier_child_says_is_not_heard() -> None:
