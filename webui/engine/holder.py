@@ -22,7 +22,7 @@ from launcher.progress import Progress
 from webui.engine.offer import check_offer
 
 if TYPE_CHECKING:  # numpy costs more than everything that `/health` needs; the engine's thread imports it
-    from webui.engine.base import Cancellation, Engine, EngineInfo, Segment, SpeechRequest
+    from webui.engine.base import Cancellation, Engine, EngineInfo, Segment, SpeechRequest, WordReading
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +89,15 @@ class EngineHolder:
         """
         self._check_state()
         return await self._in_thread(self._segments, request)
+
+    async def readings(self, text: str, language: str) -> list[WordReading]:
+        """How the engine will read a text.
+
+        Raises:
+            LauncherError: when it cannot, or does not say.
+        """
+        self._check_state()
+        return await self._in_thread(self._readings, text, language)
 
     def stop(self) -> None:
         """Cancels what is spoken; for the end of the process."""
@@ -173,6 +182,14 @@ class EngineHolder:
         if self._engine is None:
             raise self.error or EngineLoadingError()
         return self._engine.segments(request)
+
+    def _readings(self, text: str, language: str) -> list[WordReading]:
+        from webui.engine.base import Reader
+
+        engine = self._loaded_engine()
+        if not isinstance(engine, Reader):
+            raise SpeechError(f"The engine {self.name} does not say how it reads.", code="not_offered")
+        return engine.readings(text, language)
 
     def _speak_into(self, pipe: _FramePipe, request: SpeechRequest, cancellation: Cancellation) -> None:
         """Runs one request in the engine's thread; whatever happens, the pipe is ended."""
