@@ -64,7 +64,7 @@ def test_status_has_every_part_of_the_snapshot(instance: Instance) -> None:
 def test_status_of_nothing_is_exit_code_4(instance: Instance) -> None:
     done = instance.run("status")
     assert done.returncode == 4
-    assert json.loads(done.stdout) == {"instance": "default", "state": "stopped"}
+    assert json.loads(done.stdout) == {"instance": "default", "state": "stopped", "crashes": []}
     assert instance.run("stop").returncode == 4
     assert instance.run("restart", "page").returncode == 4
 
