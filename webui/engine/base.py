@@ -30,6 +30,7 @@ __all__ = [
     "ReportProgress",
     "ReportsWhileSpeaking",
     "Segment",
+    "ShowsSymbols",
     "SpeechRequest",
     "Voice",
 ]
@@ -223,6 +224,14 @@ class ReportsWhileSpeaking(Protocol):
 
     def report_speech_to(self, report: ReportProgress | None) -> None:
         """Whom to tell, from the thread that speaks, while the next request is spoken; ``None``: nobody."""
+
+
+@runtime_checkable
+class ShowsSymbols(Protocol):
+    """An engine that can show what its network gets of a segment."""
+
+    def symbols(self, request: SpeechRequest, segment: Segment) -> tuple[int, str]:
+        """How many symbols or tokens a segment of ``request`` is, and, where they can be read, the symbols."""
 
 
 @runtime_checkable

@@ -181,6 +181,13 @@ class KokoroEngine:
                 code="nothing_to_say",
             )
 
+    def symbols(self, request: SpeechRequest, segment: Segment) -> tuple[int, str]:
+        """See `webui.engine.base.ShowsSymbols`; nothing before `load`."""
+        if self._loaded is None:
+            return 0, ""
+        symbols = self._loaded.phonemizer.phonemize(segment.text, _leading_language(request)).symbols
+        return len(symbols), symbols
+
     def unload(self) -> None:
         """Gives sessions, packs and dictionaries back to the system."""
         self._loaded = None

@@ -4,6 +4,7 @@
 ``{"mode": "ok", "delay_s": 0.2}``. Modes: ok, crash (after hello), mute (never says hello), failed, stubborn (ignores
 SIGTERM), deaf (ignores the end of its standard input, and SIGTERM), parent (starts a process that sleeps).
 Besides: ``words`` are printed before the mode is obeyed; ``beat_s`` makes it give a sign of life that often.
+With ``idle`` the engine says again and again that it is.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ class StandIn:
     """One stand-in's life up to ``ready``."""
 
     def __init__(self, component: str) -> None:
-        self.component = component
         line = sys.stdin.buffer.readline()
         self.settings: dict[str, Any] = json.loads(line)
+        component = self.component = self.settings.get("component", component)
         path = Path(os.environ.get("STAND_IN_DIR", ".")) / f"{component}.json"
         self.orders: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         self.mode = self.orders.get("mode", "ok")
