@@ -66,14 +66,7 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
     facts = observe(os.getpid())
     created_at = 0.0 if facts is None else facts.created_at
     with run_file.lock(created_at=created_at):
-        logs = LogWriter(
-            paths.log_dir,
-            level=config.log_level,
-            max_bytes=config.log_max_bytes,
-            files=config.log_files,
-            max_age_s=config.log_days * 86_400.0,
-            secrets=[config.token, config.standard.get("HF_TOKEN", "")],
-        )
+        logs = _log_writer(config, paths.log_dir)
         narration = Narration(context.output, began=began)
         claim = Claim(config.instance, str(config.data_dir), project_dirs(), run_file.read())
         tell = _teller(logs, context)
@@ -99,6 +92,17 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
             logs.close()
             remove_dead_sockets(paths.runtime_dir)
         narration.stopped()
+
+
+def _log_writer(config: Config, log_dir: Path) -> LogWriter:
+    return LogWriter(
+        log_dir,
+        level=config.log_level,
+        max_bytes=config.log_max_bytes,
+        files=config.log_files,
+        max_age_s=config.log_days * 86_400.0,
+        secrets=[config.token, config.standard.get("HF_TOKEN", "")],
+    )
 
 
 @dataclass(frozen=True)
@@ -164,14 +168,7 @@ def _assemble(
         control_sock,
         record=record,
         run_file=ground.run_file,
-        settings=Settings(
-            rules=AccessRules(config.token, config.allowed_hosts),
-            root_path=config.root_path,
-            stop_grace_s=config.stop_grace_s,
-            restart_limit=config.restart_limit,
-            restart_window_s=config.restart_window_s,
-            patience=Patience(hung_s=config.hang_s),
-        ),
+        settings=_settings(config),
         times=StartTimes(paths.root / "start_times.json"),
         logs=ground.logs,
         on_change=_both(narration.show, notifier.show),
@@ -180,6 +177,17 @@ def _assemble(
         rebind=None if os.name == "posix" else functools.partial(bind_port, config.host, port),
     )
     return supervisor, addresses
+
+
+def _settings(config: Config) -> Settings:
+    return Settings(
+        rules=AccessRules(config.token, config.allowed_hosts),
+        root_path=config.root_path,
+        stop_grace_s=config.stop_grace_s,
+        restart_limit=config.restart_limit,
+        restart_window_s=config.restart_window_s,
+        patience=Patience(hung_s=config.hang_s),
+    )
 
 
 def _both(*listeners: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
@@ -244,6 +252,19 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
     for warning in warnings:
         call(functools.partial(supervisor.warn, warning.message, warning.fix))
     call(functools.partial(supervisor.start_children, specs, weights_missing=weights_missing))
+    _compare(supervisor, config)
+
+
+def _compare(supervisor: Supervisor, config: Config) -> None:
+    """Mentions what an update has left to be done; a first start notes what there is."""
+    from launcher.doctor.update import note_seen, out_of_date, read_seen
+
+    old = out_of_date(config, Path(__file__).resolve().parents[2])
+    if old:
+        text = f"Since the last update these are out of date: {', '.join(old)}."
+        supervisor.loop.call_from_thread(functools.partial(supervisor.warn, text, "See: tts-launcher self-check"))
+    if read_seen(config.data_dir) is None:
+        note_seen(config.data_dir)
 
 
 def _teller(logs: LogWriter, context: Context) -> Callable[[str], None]:

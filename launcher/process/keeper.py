@@ -45,10 +45,10 @@ class Hooks:
     """
 
     changed: Callable[[], None]
-    before_start: Callable[[], int | None]
-    started: Callable[[], None]
-    ready: Callable[[], None]
-    down: Callable[[], None]
+    before_start: Callable[[], int | None] = lambda: None
+    started: Callable[[], None] = lambda: None
+    ready: Callable[[], None] = lambda: None
+    down: Callable[[], None] = lambda: None
     failed: Callable[[dict[str, str]], None] = lambda error: None
     crashed: Callable[[Crash], Crash] = lambda crash: crash
 

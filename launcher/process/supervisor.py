@@ -249,32 +249,13 @@ class Supervisor:
         )
 
     def _hooks(self, spec: ChildSpec) -> Hooks:
+        hooks = Hooks(self._changed, started=self._write_record, crashed=self._on_crash)
         if spec.component == WEIGHTS:
-            return Hooks(
-                self._changed,
-                lambda: None,
-                self._write_record,
-                ready=self._engines.start,
-                down=lambda: None,
-                failed=self._engines.refuse,
-                crashed=self._on_crash,
-            )
+            return replace(hooks, ready=self._engines.start, failed=self._engines.refuse)
         if not spec.takes_listener:
-            return Hooks(
-                self._changed,
-                lambda: None,
-                self._write_record,
-                lambda: None,
-                lambda: None,
-                crashed=self._on_crash,
-            )
-        return Hooks(
-            changed=self._changed,
-            before_start=self._before_page,
-            started=self._write_record,
-            ready=self._listener.hand_over,
-            down=self._listener.accept,
-            crashed=self._on_crash,
+            return hooks
+        return replace(
+            hooks, before_start=self._before_page, ready=self._listener.hand_over, down=self._listener.accept
         )
 
     def _before_page(self) -> int | None:
