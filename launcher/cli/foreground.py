@@ -19,6 +19,8 @@ from typing import Any
 
 from launcher import __version__
 from launcher.access import AccessRules
+from launcher.access.audit import AuditLog
+from launcher.access.clients import parse_networks
 from launcher.alarms.duty import Duty, Instance
 from launcher.alarms.telling import teller
 from launcher.alarms.watch import look
@@ -40,6 +42,7 @@ from launcher.process.runfile import RunFile, RunRecord
 from launcher.process.supervisor import Settings, Supervisor
 from launcher.process.takeover import Claim, end_leftovers, remove_dead_sockets, take_port
 from launcher.process.timings import StartTimes
+from launcher.process.tls import server_context
 
 _SETTING = "LAUNCHER_DATA_DIR"
 
@@ -68,7 +71,7 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
             level=config.log_level,
             max_bytes=config.log_max_bytes,
             files=config.log_files,
-            secrets=[config.token, config.standard.get("HF_TOKEN", "")],
+            secrets=[config.token, config.standard.get("HF_TOKEN", ""), *(token for _, token in config.user_tokens)],
         )
         narration = Narration(context.output, began=began)
         claim = Claim(config.instance, str(config.data_dir), project_dirs(), run_file.read())
@@ -124,6 +127,7 @@ def _assemble(
 ) -> tuple[Supervisor, Addresses]:
     """Binds the port and the control socket, and puts the supervisor on top of them."""
     config, paths = ground.config, ground.paths
+    tls = server_context(config.tls_cert, config.tls_key) if config.tls_cert else None
     sock = inherited_socket(os.environ, os.getpid())
     forget(os.environ)
     if sock is None:
@@ -141,10 +145,10 @@ def _assemble(
         supervisor_created_at=created_at,
         host=config.host,
         port=port,
-        url=url_of(config.host, port, config.root_path),
+        url=url_of(config.host, port, config.root_path, config.scheme),
         control_address=addresses.control,
         control_token=addresses.control_token,
-        token=config.token,
+        token=addresses.token,
         started_at=time.time(),
         version=__version__,
         log_dir=str(paths.log_dir),
@@ -155,8 +159,11 @@ def _assemble(
         record=record,
         run_file=ground.run_file,
         settings=Settings(
-            rules=AccessRules(config.token, config.allowed_hosts),
+            rules=AccessRules(addresses.token, config.allowed_hosts, config.user_tokens),
             root_path=config.root_path,
+            trusted=parse_networks(config.trusted_proxies),
+            tls=tls,
+            audit=AuditLog(paths.log_dir),
             stop_grace_s=config.stop_grace_s,
             restart_limit=config.restart_limit,
             restart_window_s=config.restart_window_s,
@@ -197,6 +204,8 @@ def _bind_control(config: Config, paths: InstancePaths, port: int) -> tuple[sock
         # Named after the run: an engine that outlived a crash must not take the new one's socket away when it goes.
         engine=_local_address(paths.runtime_dir, f"engine-{mark[-8:]}") if unix else f"tcp:127.0.0.1:{_free_port()}",
         mark=mark,
+        # Users without a common token: this machine's own commands need one of their own.
+        token=config.token or (os.urandom(24).hex() if config.users else ""),
         control_token="" if unix else os.urandom(24).hex(),
         engine_token="" if unix else os.urandom(24).hex(),
     )

@@ -27,6 +27,9 @@ _CLEARING_S = 5.0
 
 @click.command(name="start", help="Start the page and the speech engine; an instance that runs already is shown.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on (LAUNCHER_HOST).")
+@click.option(
+    "--insecure", is_flag=True, help="Let everybody who reaches --host in, without a token (LAUNCHER_INSECURE)."
+)
 @click.option("--port", metavar="N", help="Port of the page and the API; auto takes a free one (LAUNCHER_PORT).")
 @click.option("--engine", metavar="NAME", help="Speech engine (LAUNCHER_ENGINE).")
 @click.option("--device", metavar="NAME", help="auto, cpu or cuda:N (LAUNCHER_DEVICE).")
@@ -43,6 +46,7 @@ def command(
     context: Context,
     *,
     host: str | None,
+    insecure: bool,
     port: str | None,
     engine: str | None,
     device: str | None,
@@ -56,6 +60,7 @@ def command(
     """Starts an instance; returns the exit code."""
     flags = {
         "LAUNCHER_HOST": host,
+        "LAUNCHER_INSECURE": "yes" if insecure else None,
         "LAUNCHER_PORT": port,
         "LAUNCHER_ENGINE": engine,
         "LAUNCHER_DEVICE": device,

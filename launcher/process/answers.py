@@ -11,7 +11,6 @@ import json
 import math
 import os
 import time
-from collections import deque
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -19,12 +18,16 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from launcher.access import LOGIN_PATH, AccessRules, Denial, check, login_cookie_header
+from launcher.access.attempts import Attempts
+from launcher.access.audit import AuditLog
+from launcher.access.clients import Asker, Network, find_asker
+from launcher.access.rules import who_asks
 from launcher.process.exchange import Request, Response
 
 #: Clients such as OpenAI's ignore a longer pause and fall back to a guess of half a second.
 MAX_RETRY_AFTER_S = 60
-#: Wrong tokens a minute, from everybody together: a person mistypes, a program guesses.
-MAX_WRONG_LOGINS = 10
+#: Wrong tokens a minute, of one address and of everybody together: a person mistypes, a program guesses.
+MAX_WRONG_LOGINS, MAX_WRONG_LOGINS_OF_ALL = 10, 60
 _LOGIN_WINDOW_S = 60.0
 _FOLDER = Path(__file__).resolve().parent
 
@@ -38,6 +41,8 @@ class Answers:
         remaining_s: seconds until the page should be up; ``None`` when it will not come up by itself.
         last_lines: the page's and engine's last log lines, for a person who looks at a failure.
         root_path: path under which a reverse proxy shows everything; empty or ``/...``.
+        trusted: reverse proxies that say who asks.
+        audit: gets logins and refusals.
         clock: monotonic seconds.
     """
 
@@ -49,6 +54,8 @@ class Answers:
         remaining_s: Callable[[], float | None],
         last_lines: Callable[[], dict[str, list[str]]],
         root_path: str = "",
+        trusted: tuple[Network, ...] = (),
+        audit: AuditLog | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rules = rules
@@ -56,8 +63,10 @@ class Answers:
         self._remaining_s = remaining_s
         self._last_lines = last_lines
         self._root_path = root_path
-        self._clock = clock
-        self._wrong_logins: deque[float] = deque(maxlen=MAX_WRONG_LOGINS)
+        self._trusted = trusted
+        self._audit = audit or AuditLog(None)
+        self._wrong_logins = Attempts(MAX_WRONG_LOGINS, _LOGIN_WINDOW_S, clock, total=MAX_WRONG_LOGINS_OF_ALL)
+        self._denials = Attempts(MAX_WRONG_LOGINS, _LOGIN_WINDOW_S, clock, total=MAX_WRONG_LOGINS_OF_ALL)
 
     def needs_body(self, request: Request) -> bool:
         """Whether a request's body is read: the login form's only, and only from who may send it."""
@@ -94,7 +103,18 @@ class Answers:
             query=request.query,
         )
 
+    def _asker(self, request: Request) -> Asker:
+        return find_asker(request.peer, request.headers, self._trusted, is_secure=request.is_secure)
+
+    def _note(self, event: str, request: Request, status: int, code: str = "", who: str = "") -> None:
+        address = self._asker(request).address
+        self._audit.write(
+            event, who=who, address=address, method=request.method, path=self._path(request), status=status, code=code
+        )
+
     def _refuse(self, request: Request, denial: Denial) -> Response:
+        if not self._denials.take(self._asker(request).address):  # a flood must not push everything else out
+            self._note("denied", request, denial.status, denial.code)
         if denial.status == 401 and request.wants_page:
             return self._login_page(401)
         headers = {"WWW-Authenticate": "Bearer"} if denial.status == 401 else {}
@@ -102,18 +122,22 @@ class Answers:
 
     def _login(self, request: Request) -> Response:
         home = f"{self._root_path}/"
-        if not self._rules.token:
+        if not self._rules.holders:
             return Response(303, headers={"Location": home})
         if request.method != "POST":
             return self._login_page(200)
-        now = self._clock()
-        if len(self._wrong_logins) == MAX_WRONG_LOGINS and now - self._wrong_logins[0] < _LOGIN_WINDOW_S:
-            return self._login_page(429, "too_many", {"Retry-After": str(int(_LOGIN_WINDOW_S))})
-        form = parse_qs(request.body.decode("utf-8", errors="replace"))
-        cookie = login_cookie_header(self._rules, form.get("token", [""])[0])
+        asker = self._asker(request)
+        wait_s = self._wrong_logins.wait_s(asker.address)
+        if wait_s:
+            self._note("login", request, 429, "too_many_attempts")
+            return self._login_page(429, "too_many", {"Retry-After": str(wait_s)})
+        typed = parse_qs(request.body.decode("utf-8", errors="replace")).get("token", [""])[0]
+        cookie = login_cookie_header(self._rules.holders, typed, is_secure=asker.is_secure)
         if cookie is None:
-            self._wrong_logins.append(now)
+            self._wrong_logins.note(asker.address)
+            self._note("login", request, 401, "token_wrong")
             return self._login_page(401, "wrong")
+        self._note("login", request, 303, who=who_asks(self._rules, {"cookie": cookie.partition(";")[0]}))
         return Response(303, headers={"Location": home, "Set-Cookie": cookie})
 
     def _login_page(self, status: int, problem: str = "", headers: dict[str, str] | None = None) -> Response:

@@ -14,9 +14,11 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launcher.access import AccessRules
+from launcher.access.audit import AuditLog
+from launcher.access.clients import Network, is_counted
 from launcher.errors import LauncherError
 from launcher.process.answers import Answers
 from launcher.process.child import Child, ChildSpec, LogSink
@@ -30,6 +32,9 @@ from launcher.process.runfile import RunFile, RunRecord
 from launcher.process.snapshot import COMPONENTS, WEIGHTS, Status
 from launcher.process.timings import StartTimes
 
+if TYPE_CHECKING:
+    import ssl
+
 #: An engine that is busy computing ends within this; `stop` may ask for more or less.
 DEFAULT_GRACE_S = 10.0
 
@@ -41,6 +46,9 @@ class Settings:
     Attributes:
         rules: who may use the port.
         root_path: path under which a reverse proxy shows everything.
+        trusted: reverse proxies that say who asks.
+        tls: makes the port speak HTTPS.
+        audit: gets logins and refusals.
         stop_grace_s: seconds that children get to end.
         restart_limit, restart_window_s: the crash budget of each child.
         patience: how long a child may be silent.
@@ -48,6 +56,9 @@ class Settings:
 
     rules: AccessRules
     root_path: str = ""
+    trusted: tuple[Network, ...] = ()
+    tls: ssl.SSLContext | None = None
+    audit: AuditLog = field(default_factory=lambda: AuditLog(None))
     stop_grace_s: float = DEFAULT_GRACE_S
     restart_limit: int = 5
     restart_window_s: float = 60.0
@@ -211,9 +222,19 @@ class Supervisor:
             remaining_s=lambda: self._remaining_s("page"),
             last_lines=self._last_lines,
             root_path=self._settings.root_path,
+            trusted=self._settings.trusted,
+            audit=self._settings.audit,
             clock=self.loop.clock,
         )
-        listener = Listener(sock, self.loop, answer=answers.respond, needs_body=answers.needs_body, rebind=rebind)
+        listener = Listener(
+            sock,
+            self.loop,
+            answer=answers.respond,
+            needs_body=answers.needs_body,
+            rebind=rebind,
+            tls=self._settings.tls,
+            is_counted=lambda address: is_counted(address, self._settings.trusted),
+        )
         listener.accept()
         self.status.stage("listen", "done")
         return listener
