@@ -31,6 +31,8 @@ class PageSettings:
         engine_address, control_address: as `launcher.channel` writes addresses.
         temp_dir: private folder (0700) for uploads and Gradio.
         queue_size: requests that may wait; one more is answered 429.
+        library_dir: where voices, presets, glossary and history are kept; empty: nowhere.
+        history, history_bytes: whether takes are kept, and how much sound of them.
     """
 
     instance: str
@@ -58,6 +60,9 @@ class PageSettings:
     max_connections: int = 512
     temp_bytes: int = 2 * 10**9
     temp_hours: int = 24
+    library_dir: str = ""
+    history: bool = True
+    history_bytes: int = 2 * 10**9
 
 
 @dataclass(frozen=True)
