@@ -13,7 +13,7 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 #: In a list of allowed hosts: any Host header is good. It says nothing about origins.
 ANY_HOST = "*"
 #: In a list of allowed hosts: any address is good, but no name: a site can lead its own name here, not an address.
-ANY_ADDRESS = "addresses"
+ANY_ADDRESS = "<address>"
 
 #: RFC 3986: a registered name as browsers send it (international names arrive as xn--), or an address.
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launcher import __version__
 from launcher.access import AccessRules
@@ -43,6 +43,9 @@ from launcher.process.supervisor import Settings, Supervisor
 from launcher.process.takeover import Claim, end_leftovers, remove_dead_sockets, take_port
 from launcher.process.timings import StartTimes
 from launcher.process.tls import server_context
+
+if TYPE_CHECKING:
+    import ssl
 
 _SETTING = "LAUNCHER_DATA_DIR"
 
@@ -158,16 +161,7 @@ def _assemble(
         control_sock,
         record=record,
         run_file=ground.run_file,
-        settings=Settings(
-            rules=AccessRules(addresses.token, config.allowed_hosts, config.user_tokens),
-            root_path=config.root_path,
-            trusted=parse_networks(config.trusted_proxies),
-            tls=tls,
-            audit=AuditLog(paths.log_dir),
-            stop_grace_s=config.stop_grace_s,
-            restart_limit=config.restart_limit,
-            restart_window_s=config.restart_window_s,
-        ),
+        settings=_settings(config, paths, addresses, tls),
         times=StartTimes(paths.root / "start_times.json"),
         logs=ground.logs,
         on_change=_both(narration.show, notifier.show),
@@ -175,6 +169,19 @@ def _assemble(
         rebind=None if os.name == "posix" else functools.partial(bind_port, config.host, port),
     )
     return supervisor, addresses
+
+
+def _settings(config: Config, paths: InstancePaths, addresses: Addresses, tls: ssl.SSLContext | None) -> Settings:
+    return Settings(
+        rules=AccessRules(addresses.token, config.allowed_hosts, config.user_tokens),
+        root_path=config.root_path,
+        trusted=parse_networks(config.trusted_proxies),
+        tls=tls,
+        audit=AuditLog(paths.log_dir),
+        stop_grace_s=config.stop_grace_s,
+        restart_limit=config.restart_limit,
+        restart_window_s=config.restart_window_s,
+    )
 
 
 def _both(*listeners: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:

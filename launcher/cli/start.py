@@ -84,15 +84,20 @@ def command(
 
         start_detached(context, config, {name: value for name, value in flags.items() if value is not None}, run_file)
         return 0
+    _run(context, config, run_file, detached=background)
+    return 0
+
+
+def _run(context: Context, config: Config, run_file: RunFile, *, detached: bool) -> None:
+    """Runs the instance in this process until it is stopped."""
     from launcher.cli.foreground import run
 
     try:
-        run(context, config, run_file, detached=background)
+        run(context, config, run_file, detached=detached)
     except AlreadyRunningError:
         # Another `start` was quicker between our look and our lock.
         if not _show_running(context, config, run_file):
             raise
-    return 0
 
 
 def _check_engine(context: Context, config: Config, *, install: bool) -> None:

@@ -38,7 +38,7 @@ class Config:
         token: empty when there is none, which only a loopback ``host`` may have.
         users: ``name:token`` each; see `user_tokens`.
         insecure: ``yes`` or ``no``: whether ``host`` may be open to a network without a token.
-        allowed_hosts: names without port; holds ``*`` when any name is allowed, ``addresses`` when any address is.
+        allowed_hosts: names without port; holds ``*`` when any name is allowed, ``<address>`` when any address is.
         trusted_proxies: addresses and networks.
         tls_cert, tls_key: absolute paths; both or none are set.
         root_path: empty, or starts with ``/`` and does not end with one.

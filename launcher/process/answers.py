@@ -6,13 +6,9 @@ secret; ``Retry-After`` is the honest moment at which the next try should succee
 
 from __future__ import annotations
 
-import base64
-import json
 import math
-import os
 import time
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -21,6 +17,7 @@ from launcher.access import LOGIN_PATH, AccessRules, Denial, check, login_cookie
 from launcher.access.attempts import Attempts
 from launcher.access.audit import AuditLog
 from launcher.access.clients import Asker, Network, find_asker
+from launcher.access.login_page import fill, render_login
 from launcher.access.rules import who_asks
 from launcher.process.exchange import Request, Response
 
@@ -141,27 +138,12 @@ class Answers:
         return Response(303, headers={"Location": home, "Set-Cookie": cookie})
 
     def _login_page(self, status: int, problem: str = "", headers: dict[str, str] | None = None) -> Response:
-        return self._page("login.html", status, {"problem": problem}, headers or {})
+        return _page(status, render_login(self._root_path, problem), headers or {})
 
     def _loading_page(self) -> Response:
         data = {"snapshot": self._snapshot(), "log": self._last_lines()}
-        return self._page("loading.html", 503, data, self._retry_headers())
-
-    def _page(self, name: str, status: int, data: dict[str, Any], headers: dict[str, str]) -> Response:
-        nonce = base64.b64encode(os.urandom(18)).decode()
-        # "<" is the only character by which text inside a script element could end it.
-        embedded = json.dumps({**data, "root": self._root_path}, ensure_ascii=False).replace("<", "\\u003c")
-        # The data last: what a log line says must not be taken for a placeholder.
-        text = (_FOLDER / name).read_text(encoding="utf-8")
-        text = text.replace("{{nonce}}", nonce).replace("{{root}}", escape(self._root_path, quote=True))
-        text = text.replace("{{data}}", embedded)
-        policy = (
-            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
-            "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        )
-        return Response(
-            status, text.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": policy, **headers}
-        )
+        template = (_FOLDER / "loading.html").read_text(encoding="utf-8")
+        return _page(503, fill(template, self._root_path, data), self._retry_headers())
 
     def _not_yet(self, path: str) -> Response:
         headers = self._retry_headers()
@@ -183,6 +165,12 @@ class Answers:
         if remaining_s is None:
             return {"x-should-retry": "false"}  # OpenAI's clients obey it
         return {"Retry-After": str(min(MAX_RETRY_AFTER_S, max(1, math.ceil(remaining_s))))}
+
+
+def _page(status: int, page: tuple[str, str], headers: dict[str, str]) -> Response:
+    """A page with its policy."""
+    text, policy = page
+    return Response(status, text.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": policy, **headers})
 
 
 def _error(status: int, message: str, kind: str, code: str, headers: dict[str, str]) -> Response:
