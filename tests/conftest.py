@@ -53,7 +53,10 @@ def _left_over() -> Iterator[psutil.Process]:
         try:
             if process.pid in ours or process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            if process.environ().get(RUN_MARK) == mark:
+            # Python's own tracker ends with the process that uses it, which is the one to name.
+            if process.environ().get(RUN_MARK) == mark and "multiprocessing.resource_tracker" not in "".join(
+                process.cmdline()
+            ):
                 yield process
         except psutil.Error:  # gone meanwhile, or somebody else's
             continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -19,20 +19,24 @@ from starlette.routing import Route
 from launcher.access import AccessRules
 from launcher.access.clients import parse_networks
 from launcher.errors import LauncherError
-from webui.api import glossary, history, login, openai, presets, speech, status, voices
+from webui.api import glossary, history, login, metrics, openai, presets, readings, speech, status, voices
 from webui.api.answers import error_answer, launcher_error_answer
 from webui.api.offer import Offer
 from webui.api.preparation import Preparation
-from webui.engine.client import EngineClient
+from webui.engine.pool import EnginePool
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
 from webui.guard import Guard, Limits
 from webui.library.library import Library
+from webui.metrics.measured import CountAnswers, Measured
+from webui.metrics.requests import RequestMetrics
 from webui.settings import PageSettings
 from webui.supervisor_link import SupervisorLink
 from webui.synthesis import Synthesis
 
 #: Adds the page to the application, at `/`.
 MountPage = Callable[[FastAPI], FastAPI]
+#: Answers a request that ended with an error.
+Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 #: Of a file with voices or presets, which is written to the disk as it comes: 1,000 voices of 10 s.
 MAX_IMPORT_BYTES = 2**30
@@ -42,7 +46,7 @@ _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 def create_app(
     settings: PageSettings,
     *,
-    engine: EngineClient,
+    engine: EnginePool,
     link: SupervisorLink,
     synthesis: Synthesis,
     library: Library | None = None,
@@ -52,7 +56,7 @@ def create_app(
 
     Args:
         settings: of the page's process.
-        engine: the engine's process.
+        engine: the engines' processes.
         link: the supervisor.
         synthesis: the queue in front of ``engine``.
         library: voices, presets, glossary and history; ``None`` when it cannot be opened.
@@ -60,21 +64,26 @@ def create_app(
     """
     app = FastAPI(title="tts-launcher", version=settings.version, docs_url=None, redoc_url=None, openapi_url=None)
     rules = AccessRules(settings.token, settings.allowed_hosts, settings.users)
+    figures = RequestMetrics(lambda: synthesis.waiting)
+    synthesis.measure = lambda frames: Measured(figures).frames(frames)
     offer = Offer(engine, link, library)
     preparation = Preparation(library, offer)
     app.router.routes += [
         *status.routes(link),
+        *metrics.routes(figures, link),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
+        *readings.routes(engine, offer, preparation),
         *_library_routes(library),
         *login.routes(rules),
         Route("/api/{path:path}", _nothing_here, methods=_ANY_METHOD),
         Route("/v1/{path:path}", _nothing_here, methods=_ANY_METHOD),
     ]
-    app.add_exception_handler(LauncherError, _launcher_error)
+    app.add_exception_handler(LauncherError, _counted(figures, _launcher_error))
     app.add_exception_handler(ClientGoneError, _client_gone)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, _counted(figures, _unexpected))
+    app.add_middleware(CountAnswers, metrics=figures)
     if mount_page is not None:
         app = mount_page(app)
     larger = {voices.IMPORT_PATH: MAX_IMPORT_BYTES, presets.IMPORT_PATH: MAX_IMPORT_BYTES}
@@ -103,6 +112,14 @@ async def _library_away(request: Request) -> Response:
         fix="The log says why: launcher logs.",
         code="library_away",
     )
+
+
+def _counted(figures: RequestMetrics, answer: Handler) -> Handler:
+    async def counted(request: Request, error: Exception) -> Response:
+        figures.count_error(error)
+        return await answer(request, error)
+
+    return counted
 
 
 async def _nothing_here(request: Request) -> Response:

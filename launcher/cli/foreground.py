@@ -34,11 +34,13 @@ from launcher.cli.narration import Narration
 from launcher.config import Config
 from launcher.engines.choice import choose
 from launcher.errors import LauncherError, StartError
+from launcher.metrics.figures import Figures
 from launcher.process.bind import bind_port, url_of
 from launcher.process.facts import new_mark, observe
 from launcher.process.logs import LogWriter
 from launcher.process.notify import Notifier, forget, inherited_socket
 from launcher.process.runfile import RunFile, RunRecord
+from launcher.process.snapshot import engine_names
 from launcher.process.supervisor import Settings, Supervisor
 from launcher.process.takeover import Claim, end_leftovers, remove_dead_sockets, take_port
 from launcher.process.timings import StartTimes
@@ -122,6 +124,11 @@ def _keep_watch(supervisor: Supervisor, config: Config, logs: LogWriter) -> None
     loop = supervisor.loop
     instance = Instance(loop.call_later, loop.call_from_thread, supervisor.status.snapshot, supervisor.show_alarms)
     log = functools.partial(logs.write, "supervisor", "warning")
+    figures = Figures(instance, config)
+    supervisor.metrics = figures.text
+    supervisor.offer("metrics", lambda message: {"text": figures.text()})
+    supervisor.listen(figures.hear)
+    supervisor.offer("figures", lambda message: figures.to_json())
     Duty(instance, functools.partial(look, config), teller(config.alarm_urls, config.instance, os.environ, log))
 
 
@@ -204,12 +211,17 @@ def _bind_control(config: Config, paths: InstancePaths, port: int) -> tuple[sock
         raise storage_error(error, _SETTING, paths.runtime_dir) from None
     mark = new_mark(config.instance, str(config.data_dir))
     unix = control.startswith("unix:")
+    # Named after the run: an engine that outlived a crash must not take the new one's socket away when it goes.
+    engine, *further = (
+        _local_address(paths.runtime_dir, f"{name}-{mark[-8:]}") if unix else f"tcp:127.0.0.1:{_free_port()}"
+        for name in engine_names(len(config.devices))
+    )
     return sock, Addresses(
         host=config.host,
         port=port,
         control=control,
-        # Named after the run: an engine that outlived a crash must not take the new one's socket away when it goes.
-        engine=_local_address(paths.runtime_dir, f"engine-{mark[-8:]}") if unix else f"tcp:127.0.0.1:{_free_port()}",
+        engine=engine,
+        further_engines=tuple(further),
         mark=mark,
         # Users without a common token: this machine's own commands need one of their own.
         token=config.token or (os.urandom(24).hex() if config.users else ""),

@@ -42,13 +42,16 @@ class Config:
         trusted_proxies: addresses and networks.
         tls_cert, tls_key: absolute paths; both or none are set.
         root_path: empty, or starts with ``/`` and does not end with one.
-        threads: 0 lets the engine choose.
+        engines: how many at least; see `devices`.
+        gpu: numbers of the GPUs; empty when ``device`` says where to compute.
+        threads: of each engine; 0 shares the usable cores among them.
         idle_unload: seconds; 0 never.
         engine_python, engine_dir, model_dir: absolute paths; empty when they are not set.
         models: names as `fetch` takes them.
         offline: ``yes`` or ``no``; see `is_offline`.
         history: ``yes`` or ``no``.
         alarm_urls: whom to tell of alarms, as apprise writes addresses.
+        metrics_textfile: absolute path of the file for node_exporter; empty for none.
         data_dir: absolute.
         stop_grace_s, restart_window_s: seconds.
         mirrors: a checked list or the absolute path of a ``.toml`` file; see `launcher.hub.endpoints`.
@@ -72,6 +75,8 @@ class Config:
     tls_key: str
     engine: str
     device: str
+    engines: int
+    gpu: tuple[int, ...]
     threads: int
     precision: str
     qwen: str
@@ -82,6 +87,7 @@ class Config:
     models: tuple[str, ...]
     offline: str
     alarm_urls: tuple[str, ...]
+    metrics_textfile: str
     data_dir: Path
     open_browser: str
     log_level: str
@@ -109,6 +115,12 @@ class Config:
     values: tuple[SettingValue, ...]
     dotenv_path: Path | None
     warnings: tuple[str, ...]
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The device of each engine: as many as are asked for, and at least one on each GPU."""
+        named = [f"cuda:{number}" for number in self.gpu] or [self.device]
+        return tuple(named[index % len(named)] for index in range(max(self.engines, len(named))))
 
     @property
     def is_offline(self) -> bool:

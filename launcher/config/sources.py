@@ -22,7 +22,9 @@ from launcher.errors import ConfigError
 MASK = "********"
 APP_NAME = "tts-launcher"
 #: Settings whose empty value is an empty tuple.
-_LISTS = frozenset({"LAUNCHER_ALLOWED_HOSTS", "LAUNCHER_MODELS", "LAUNCHER_USERS", "LAUNCHER_TRUSTED_PROXIES"})
+_LISTS = frozenset(
+    {"LAUNCHER_ALLOWED_HOSTS", "LAUNCHER_GPU", "LAUNCHER_MODELS", "LAUNCHER_USERS", "LAUNCHER_TRUSTED_PROXIES"}
+)
 _OFFICIAL_HUB = "https://huggingface.co"
 
 
@@ -264,6 +266,8 @@ def _build(
     own = {key.attribute: parsed[key.name] for key in KEYS if key.is_ours}
     has_token = bool(own["token"] or own["users"])
     own["allowed_hosts"] = _allowed_hosts(own["host"], own["allowed_hosts"], has_token=has_token)
+    if own["gpu"]:  # who looks at one device only looks at the first one's
+        own["device"] = f"cuda:{own['gpu'][0]}"
     return Config(
         **own,
         standard=standard,

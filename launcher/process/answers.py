@@ -26,6 +26,7 @@ MAX_RETRY_AFTER_S = 60
 #: Wrong tokens a minute, of one address and of everybody together: a person mistypes, a program guesses.
 MAX_WRONG_LOGINS, MAX_WRONG_LOGINS_OF_ALL = 10, 60
 _LOGIN_WINDOW_S = 60.0
+METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FOLDER = Path(__file__).resolve().parent
 
 
@@ -41,6 +42,7 @@ class Answers:
         trusted: reverse proxies that say who asks.
         audit: gets logins and refusals.
         clock: monotonic seconds.
+        metrics: makes the text of `/metrics`.
     """
 
     def __init__(
@@ -54,7 +56,9 @@ class Answers:
         trusted: tuple[Network, ...] = (),
         audit: AuditLog | None = None,
         clock: Callable[[], float] = time.monotonic,
+        metrics: Callable[[], str] = lambda: "",
     ) -> None:
+        self._metrics = metrics
         self._rules = rules
         self._snapshot = snapshot
         self._remaining_s = remaining_s
@@ -75,15 +79,24 @@ class Answers:
         denial = self._check(request)
         if denial is not None:
             return self._refuse(request, denial)
-        if path == "/healthz":
-            return Response.of_json(200, {"status": "ok"})
         if path == LOGIN_PATH:
             return self._login(request)
-        if path == "/api/status":
-            return Response.of_json(200, self._snapshot(), {"X-Loading": "1"})  # tells our script from the page's
+        known = self._known(path)
+        if known is not None:
+            return known
         if request.wants_page:
             return self._loading_page()
         return self._not_yet(path)
+
+    def _known(self, path: str) -> Response | None:
+        """What can be told without the page."""
+        if path == "/healthz":
+            return Response.of_json(200, {"status": "ok"})
+        if path == "/api/status":
+            return Response.of_json(200, self._snapshot(), {"X-Loading": "1"})  # tells our script from the page's
+        if path == "/metrics":
+            return Response(200, self._metrics().encode(), METRICS_MEDIA_TYPE)
+        return None
 
     def _path(self, request: Request) -> str:
         root = self._root_path

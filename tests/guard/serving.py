@@ -33,9 +33,9 @@ def serving(app: ASGIApp, **options: Any) -> Iterator[int]:
 def raw(port: int, request: bytes, *, timeout_s: float = 20.0) -> bytes:
     """What the server answers to these very bytes, until it closes or falls silent."""
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as sock:
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            sock.sendall(request)
-            while data := sock.recv(65536):
-                received += data
+    sock = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+    with sock, contextlib.suppress(TimeoutError, ConnectionError):
+        sock.sendall(request)
+        while data := sock.recv(65536):
+            received += data
     return received
