@@ -39,9 +39,10 @@ from launcher.process.bind import bind_port, url_of
 from launcher.process.facts import new_mark, observe
 from launcher.process.logs import LogWriter
 from launcher.process.notify import Notifier, forget, inherited_socket
+from launcher.process.run_settings import Settings
 from launcher.process.runfile import RunFile, RunRecord
 from launcher.process.snapshot import engine_names
-from launcher.process.supervisor import Settings, Supervisor
+from launcher.process.supervisor import Supervisor
 from launcher.process.takeover import Claim, end_leftovers, remove_dead_sockets, take_port
 from launcher.process.timings import StartTimes
 from launcher.process.tls import server_context

@@ -13,57 +13,27 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from launcher.access import AccessRules
-from launcher.access.audit import AuditLog
-from launcher.access.clients import Network, is_counted
+from launcher.access.clients import is_counted
 from launcher.errors import LauncherError
 from launcher.process.answers import Answers
 from launcher.process.child import Child, ChildSpec, LogSink
 from launcher.process.control import ControlServer, RefusedError
 from launcher.process.engines import Engines
 from launcher.process.facts import observe
-from launcher.process.health import CrashBudget, Patience
+from launcher.process.health import CrashBudget
 from launcher.process.keeper import Hooks, Keeper, Spawn
 from launcher.process.listener import Listener
 from launcher.process.loop import Loop
+from launcher.process.run_settings import Settings
 from launcher.process.runfile import RunFile, RunRecord
 from launcher.process.snapshot import ALL_ENGINES, ENGINE, WEIGHTS, Status, kind_of
 from launcher.process.timings import StartTimes
 
 if TYPE_CHECKING:
-    import ssl
-
-#: An engine that is busy computing ends within this; `stop` may ask for more or less.
-DEFAULT_GRACE_S = 10.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a supervisor needs to know.
-
-    Attributes:
-        rules: who may use the port.
-        root_path: path under which a reverse proxy shows everything.
-        trusted: reverse proxies that say who asks.
-        tls: makes the port speak HTTPS.
-        audit: gets logins and refusals.
-        stop_grace_s: seconds that children get to end.
-        restart_limit, restart_window_s: the crash budget of each child.
-        patience: how long a child may be silent.
-    """
-
-    rules: AccessRules
-    root_path: str = ""
-    trusted: tuple[Network, ...] = ()
-    tls: ssl.SSLContext | None = None
-    audit: AuditLog = field(default_factory=lambda: AuditLog(None))
-    stop_grace_s: float = DEFAULT_GRACE_S
-    restart_limit: int = 5
-    restart_window_s: float = 60.0
-    patience: Patience = field(default_factory=Patience)
+    pass
 
 
 class Supervisor:
