@@ -86,6 +86,10 @@ def create_app(
     app.add_middleware(CountAnswers, metrics=figures)
     if mount_page is not None:
         app = mount_page(app)
+    return _guarded(app, rules, settings)
+
+
+def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
     larger = {voices.IMPORT_PATH: MAX_IMPORT_BYTES, presets.IMPORT_PATH: MAX_IMPORT_BYTES}
     return Guard(
         app,
