@@ -137,7 +137,7 @@ def newer_models(config: Config) -> list[str]:
     """Models that are here, and not in the version that the catalog names."""
     from launcher.hub.bringing import hub_cache
     from launcher.hub.catalog import catalog
-    from launcher.hub.placement import folder_name
+    from launcher.hub.remote_files import folder_name
 
     cache, found = hub_cache(config), []
     for entry in catalog():

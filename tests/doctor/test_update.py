@@ -17,7 +17,7 @@ from launcher.doctor.finding import Ground
 from launcher.doctor.update import CHECKS, check_catalog, check_version, note_seen, out_of_date, read_seen
 from launcher.engines.environments import STAMP, engine_dir, interpreter_in
 from launcher.hub.catalog import lookup
-from launcher.hub.placement import folder_name
+from launcher.hub.remote_files import folder_name
 from launcher.process.runfile import RunFile, RunRecord
 from tests.doctor.test_command import ROOT, doctor
 
