@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from launcher.access import AccessRules
+from launcher.access.clients import parse_networks
 from launcher.errors import LauncherError
 from webui.api import glossary, history, login, metrics, openai, presets, readings, speech, status, system, voices
 from webui.api.answers import error_answer, launcher_error_answer
@@ -24,7 +25,7 @@ from webui.api.offer import Offer
 from webui.api.preparation import Preparation
 from webui.engine.pool import EnginePool
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
-from webui.guard import Guard
+from webui.guard import Guard, Limits
 from webui.library.library import Library
 from webui.metrics.measured import CountAnswers, Measured
 from webui.metrics.requests import RequestMetrics
@@ -62,7 +63,7 @@ def create_app(
         mount_page: adds the page at `/`; ``None`` leaves the API alone.
     """
     app = FastAPI(title="tts-launcher", version=settings.version, docs_url=None, redoc_url=None, openapi_url=None)
-    rules = AccessRules(token=settings.token, allowed_hosts=settings.allowed_hosts)
+    rules = AccessRules(settings.token, settings.allowed_hosts, settings.users)
     figures = RequestMetrics(lambda: synthesis.waiting)
     synthesis.measure = lambda frames: Measured(figures).frames(frames)
     offer = Offer(engine, link, library)
@@ -86,8 +87,19 @@ def create_app(
     app.add_middleware(CountAnswers, metrics=figures)
     if mount_page is not None:
         app = mount_page(app)
+    return _guarded(app, rules, settings)
+
+
+def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
     larger = {voices.IMPORT_PATH: MAX_IMPORT_BYTES, presets.IMPORT_PATH: MAX_IMPORT_BYTES}
-    return Guard(app, rules=rules, max_body_bytes=settings.max_body_bytes, larger_bodies=larger)
+    return Guard(
+        app,
+        rules=rules,
+        limits=Limits(settings.max_body_bytes, larger, settings.rate_limit),
+        trusted=parse_networks(settings.trusted_proxies),
+        root_path=settings.root_path,
+        audit_dir=settings.audit_dir,
+    )
 
 
 def _library_routes(library: Library | None) -> list[Route]:

@@ -16,8 +16,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from launcher.access import AccessRules
+from launcher.access.credentials import TOKEN_HOLDER
 from launcher.channel import ChannelError
 from launcher.errors import SpeechError
+from webui.api.answers import WHO
 from webui.api.body import read_object
 from webui.api.log_tail import tail
 from webui.supervisor_link import SupervisorLink
@@ -48,9 +50,12 @@ class RefusedError(SpeechError):
 
 
 def is_owner(request: Request, rules: AccessRules) -> bool:
-    """Whether a request, which the guard let pass, comes from who runs this: with the token, or on the machine."""
-    if rules.token:
-        return True
+    """Whether a request, which the guard let pass, comes from who runs this: with the token, or from the machine itself.
+
+    A user of LAUNCHER_USERS is not the owner. Where nobody needs a token, whoever sits at the machine is.
+    """
+    if rules.holders:
+        return bool(request.scope.get(WHO) == TOKEN_HOLDER)
     try:
         return ipaddress.ip_address(request.client.host if request.client else "").is_loopback
     except ValueError:
