@@ -50,7 +50,7 @@ class RefusedError(SpeechError):
 
 
 def is_owner(request: Request, rules: AccessRules) -> bool:
-    """Whether a request, which the guard let pass, comes from who runs this: with the token, or from the machine itself.
+    """Whether a request, which the guard let pass, comes from who runs this: with the token, or from the machine.
 
     A user of LAUNCHER_USERS is not the owner. Where nobody needs a token, whoever sits at the machine is.
     """
