@@ -4,10 +4,11 @@
     python scripts/bench_recovery.py --python ENGINE_PYTHON --hub /tmp/weights --device cuda:0
 
 ENGINE_PYTHON has indextts2-inference; ``--hub`` is a Hub cache with checkpoints of full size, as `bench_preload.py`
-makes one. A whole instance runs (`start`). Warm preload: the engine was unloaded, its process is gone; from `load` until `/readyz`
-answers 200. Crash: from `kill -9` of the process that holds the weights, or of the one that the supervisor started,
-until another process serves and `/readyz` answers 200. Tiny checkpoints leave imports and construction, which do not
-shrink with the weights. Invariant: ends with exit code 1 when a crash costs more than `WANTED` warm preloads.
+makes one. A whole instance runs (`start`). Warm preload: the engine was unloaded and its process is gone; from `load`
+until `/readyz` answers 200. Crash: from `kill -9` of the process that holds the weights, or of the one that the
+supervisor started, until another process serves and `/readyz` answers 200. Tiny checkpoints leave imports and
+construction, which do not shrink with the weights. Invariant: ends with exit code 1 when a crash costs more than
+`WANTED` warm preloads.
 """
 
 from __future__ import annotations
