@@ -15,10 +15,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launcher import __version__
 from launcher.access import AccessRules
+from launcher.access.audit import AuditLog
+from launcher.access.clients import parse_networks
 from launcher.alarms.duty import Duty, Instance
 from launcher.alarms.telling import teller
 from launcher.alarms.watch import look
@@ -32,15 +34,21 @@ from launcher.cli.narration import Narration
 from launcher.config import Config
 from launcher.engines.choice import choose
 from launcher.errors import LauncherError, StartError
+from launcher.metrics.figures import Figures
 from launcher.process.bind import bind_port, url_of
 from launcher.process.facts import new_mark, observe
 from launcher.process.logs import LogWriter
 from launcher.process.notify import Notifier, forget, inherited_socket
+from launcher.process.run_settings import Settings
 from launcher.process.runfile import RunFile, RunRecord
 from launcher.process.snapshot import engine_names
-from launcher.process.supervisor import Settings, Supervisor
+from launcher.process.supervisor import Supervisor
 from launcher.process.takeover import Claim, end_leftovers, remove_dead_sockets, take_port
 from launcher.process.timings import StartTimes
+from launcher.process.tls import server_context
+
+if TYPE_CHECKING:
+    import ssl
 
 _SETTING = "LAUNCHER_DATA_DIR"
 
@@ -69,7 +77,7 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
             level=config.log_level,
             max_bytes=config.log_max_bytes,
             files=config.log_files,
-            secrets=[config.token, config.standard.get("HF_TOKEN", "")],
+            secrets=[config.token, config.standard.get("HF_TOKEN", ""), *(token for _, token in config.user_tokens)],
         )
         narration = Narration(context.output, began=began)
         claim = Claim(config.instance, str(config.data_dir), project_dirs(), run_file.read())
@@ -117,6 +125,11 @@ def _keep_watch(supervisor: Supervisor, config: Config, logs: LogWriter) -> None
     loop = supervisor.loop
     instance = Instance(loop.call_later, loop.call_from_thread, supervisor.status.snapshot, supervisor.show_alarms)
     log = functools.partial(logs.write, "supervisor", "warning")
+    figures = Figures(instance, config)
+    supervisor.metrics = figures.text
+    supervisor.offer("metrics", lambda message: {"text": figures.text()})
+    supervisor.listen(figures.hear)
+    supervisor.offer("figures", lambda message: figures.to_json())
     Duty(instance, functools.partial(look, config), teller(config.alarm_urls, config.instance, os.environ, log))
 
 
@@ -125,6 +138,7 @@ def _assemble(
 ) -> tuple[Supervisor, Addresses]:
     """Binds the port and the control socket, and puts the supervisor on top of them."""
     config, paths = ground.config, ground.paths
+    tls = server_context(config.tls_cert, config.tls_key) if config.tls_cert else None
     sock = inherited_socket(os.environ, os.getpid())
     forget(os.environ)
     if sock is None:
@@ -142,10 +156,10 @@ def _assemble(
         supervisor_created_at=created_at,
         host=config.host,
         port=port,
-        url=url_of(config.host, port, config.root_path),
+        url=url_of(config.host, port, config.root_path, config.scheme),
         control_address=addresses.control,
         control_token=addresses.control_token,
-        token=config.token,
+        token=addresses.token,
         started_at=time.time(),
         version=__version__,
         log_dir=str(paths.log_dir),
@@ -155,13 +169,7 @@ def _assemble(
         control_sock,
         record=record,
         run_file=ground.run_file,
-        settings=Settings(
-            rules=AccessRules(config.token, config.allowed_hosts),
-            root_path=config.root_path,
-            stop_grace_s=config.stop_grace_s,
-            restart_limit=config.restart_limit,
-            restart_window_s=config.restart_window_s,
-        ),
+        settings=_settings(config, paths, addresses, tls),
         times=StartTimes(paths.root / "start_times.json"),
         logs=ground.logs,
         on_change=_both(narration.show, notifier.show),
@@ -169,6 +177,19 @@ def _assemble(
         rebind=None if os.name == "posix" else functools.partial(bind_port, config.host, port),
     )
     return supervisor, addresses
+
+
+def _settings(config: Config, paths: InstancePaths, addresses: Addresses, tls: ssl.SSLContext | None) -> Settings:
+    return Settings(
+        rules=AccessRules(addresses.token, config.allowed_hosts, config.user_tokens),
+        root_path=config.root_path,
+        trusted=parse_networks(config.trusted_proxies),
+        tls=tls,
+        audit=AuditLog(paths.log_dir),
+        stop_grace_s=config.stop_grace_s,
+        restart_limit=config.restart_limit,
+        restart_window_s=config.restart_window_s,
+    )
 
 
 def _both(*listeners: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
@@ -203,6 +224,8 @@ def _bind_control(config: Config, paths: InstancePaths, port: int) -> tuple[sock
         engine=engine,
         further_engines=tuple(further),
         mark=mark,
+        # Users without a common token: this machine's own commands need one of their own.
+        token=config.token or (os.urandom(24).hex() if config.users else ""),
         control_token="" if unix else os.urandom(24).hex(),
         engine_token="" if unix else os.urandom(24).hex(),
     )
