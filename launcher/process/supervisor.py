@@ -281,7 +281,9 @@ class Supervisor:
 
     def _last_lines(self) -> dict[str, list[str]]:
         """The last lines of what has failed; empty while all is well."""
-        return {name: keeper.last_lines for name, keeper in self._keepers.items() if keeper.state == "failed"}
+        # The weights have a keeper, and no component while none are missing.
+        failed = [name for name, part in self.status.components.items() if part.state == "failed"]
+        return {name: self._keepers[name].last_lines for name in failed if name in self._keepers}
 
     def _on_event(self, message: dict[str, Any]) -> None:
         name = str(message.get("component"))
