@@ -73,6 +73,7 @@ class Instance:
 
     def preload_s(self) -> float:
         """Seconds from `load` until the instance is ready, after `unload`."""
+        self._wait_prepared()
         ask(self._record, "unload")
         self._until(lambda: self._engine["state"] == "unloaded")
         self._started += 1
