@@ -24,11 +24,11 @@ def routes(engine: EnginePool, offer: Offer, preparation: Preparation) -> list[R
     """The route, over the engines."""
 
     async def readings(request: Request) -> Response:
-        wanted, use_glossary = await speech_request(request, MAX_CHARS)
+        wanted, wishes = await speech_request(request, MAX_CHARS)
         info = await offer.info()
         if CAPABILITY not in info.capabilities:
             return JSONResponse({"checked": False, "engine": info.name, "text": wanted.text, "readings": []})
-        prepared = await preparation.prepare(wanted, "page", use_glossary=use_glossary)
+        prepared = await preparation.prepare(wanted, "page", wishes)
         try:
             found = await engine.readings(prepared.request)
         except SpeechError as error:
