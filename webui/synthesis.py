@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 from launcher.errors import EngineError
@@ -57,15 +57,15 @@ class Synthesis:
         self._queue = FairQueue(queue_size, self._pool.size)
         self._patience_s = patience_s
         self._was_ready = False
+        #: Stands around the frames of every request, to measure it.
+        self.measure: Callable[[AsyncGenerator[Frame, None]], AsyncGenerator[Frame, None]] = lambda frames: frames
 
     @property
     def waiting(self) -> int:
         """Requests in the queue."""
         return self._queue.length
 
-    async def speak(
-        self, request: SpeechRequest, client: str, *, buffered: bool = False
-    ) -> AsyncGenerator[Frame, None]:
+    def speak(self, request: SpeechRequest, client: str, *, buffered: bool = False) -> AsyncGenerator[Frame, None]:
         """The frames of one request: ``queue`` while it waits, then ``start`` to ``end``.
 
         Args:
@@ -79,6 +79,9 @@ class Synthesis:
             EngineAwayError: when the engine is not ready, or not again in time.
             EngineError: when it fails.
         """
+        return self.measure(self._speak(request, client, buffered))
+
+    async def _speak(self, request: SpeechRequest, client: str, buffered: bool) -> AsyncGenerator[Frame, None]:
         ticket = self._queue.join(client)
         try:
             async with contextlib.aclosing(self._wait(ticket)) as places:
