@@ -188,7 +188,7 @@ def test_a_walk_through_the_system_tab(visit: Visit, opened: tuple[str, Launcher
     damaged = {**result, "findings": [{"repo": "funasr/campplus", "path": "model.bin", "reason": "has other bytes"}]}
     launcher.work.update(state="done", ended_at=time.time(), result=damaged)
     page.wait_for_selector("[data-errand=done]")
-    assert "1 files are damaged: model.bin." in page.inner_text(".tts-sys-errors")
+    assert "Damaged files: 1 (model.bin)." in page.inner_text(".tts-sys-errors")
 
     page.click("[data-component=engine] >> text=Unload")
     service.engine_state = "unloaded"
