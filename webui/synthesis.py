@@ -20,6 +20,7 @@ from webui.engine.base import SpeechRequest
 from webui.engine.client import EngineAwayError
 from webui.engine.pool import Claim, EnginePool
 from webui.queueing import FairQueue, Ticket
+from webui.read_ahead import ReadAhead
 from webui.supervisor_link import SupervisorLink
 
 #: How long a request waits for an engine that is restarted: a cold start takes about 3 s, on a busy machine 10.
@@ -57,6 +58,8 @@ class Synthesis:
         self._queue = FairQueue(queue_size, self._pool.size)
         self._patience_s = patience_s
         self._was_ready = False
+        # The engine is given back when it has finished, whether or not its listener has heard everything.
+        self._ahead = ReadAhead()
         #: Stands around the frames of every request, to measure it.
         self.measure: Callable[[AsyncGenerator[Frame, None]], AsyncGenerator[Frame, None]] = lambda frames: frames
 
@@ -79,7 +82,7 @@ class Synthesis:
             EngineAwayError: when the engine is not ready, or not again in time.
             EngineError: when it fails.
         """
-        return self.measure(self._speak(request, client, buffered))
+        return self._ahead.read(self.measure(self._speak(request, client, buffered)))
 
     async def _speak(self, request: SpeechRequest, client: str, buffered: bool) -> AsyncGenerator[Frame, None]:
         ticket = self._queue.join(client)
