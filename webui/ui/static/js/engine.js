@@ -112,6 +112,12 @@ export class EngineWatch {
     this.#tell();
   }
 
+  /** Asks again what the engine offers: a voice of the library came or went. */
+  async refresh() {
+    this.#infoFor = "";
+    if (this.ready) await this.#learn();
+  }
+
   async #learn() {
     const process = `${this.engine.pid}:${this.engine.restarts}`;
     if (this.#infoFor === process) return;
