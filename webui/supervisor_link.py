@@ -161,6 +161,7 @@ class SupervisorLink:
             },
             "choice": {"name": "", "reason": ""},
             "warnings": [],
+            "crashes": [],
         }
 
 

@@ -36,7 +36,9 @@ from launcher.engines.choice import choose
 from launcher.errors import LauncherError, StartError
 from launcher.metrics.figures import Figures
 from launcher.process.bind import bind_port, url_of
+from launcher.process.crash import CrashReports, crash_of_supervisor
 from launcher.process.facts import new_mark, observe
+from launcher.process.health import Patience
 from launcher.process.logs import LogWriter
 from launcher.process.notify import Notifier, forget, inherited_socket
 from launcher.process.run_settings import Settings
@@ -72,19 +74,18 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
     facts = observe(os.getpid())
     created_at = 0.0 if facts is None else facts.created_at
     with run_file.lock(created_at=created_at):
-        logs = LogWriter(
-            paths.log_dir,
-            level=config.log_level,
-            max_bytes=config.log_max_bytes,
-            files=config.log_files,
-            secrets=[config.token, config.standard.get("HF_TOKEN", ""), *(token for _, token in config.user_tokens)],
-        )
+        logs = _log_writer(config, paths.log_dir)
         narration = Narration(context.output, began=began)
         claim = Claim(config.instance, str(config.data_dir), project_dirs(), run_file.read())
         tell = _teller(logs, context)
-        ground = _Ground(config, paths, run_file, claim, logs, tell)
+        reports = CrashReports(paths.log_dir, logs.clean)
+        # Before the first line of this run, which would stand below its last ones.
+        died = claim.record and reports.keep(crash_of_supervisor(claim.record, paths.log_dir))
+        ground = _Ground(config, paths, run_file, claim, logs, reports, tell)
         notifier = Notifier.from_environment(os.environ, os.getpid())
         supervisor, addresses = _assemble(ground, narration, notifier, created_at)
+        if died:
+            supervisor.status.show_crash(died)
         supervisor.install_signals(hang_up=not detached)
         _keep_alive(supervisor, notifier)
         _keep_watch(supervisor, config, logs)
@@ -101,6 +102,17 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
         narration.stopped()
 
 
+def _log_writer(config: Config, log_dir: Path) -> LogWriter:
+    return LogWriter(
+        log_dir,
+        level=config.log_level,
+        max_bytes=config.log_max_bytes,
+        files=config.log_files,
+        max_age_s=config.log_days * 86_400.0,
+        secrets=[config.token, config.standard.get("HF_TOKEN", ""), *(token for _, token in config.user_tokens)],
+    )
+
+
 @dataclass(frozen=True)
 class _Ground:
     """What a run stands on; ``tell`` says a sentence to the person and the log."""
@@ -110,6 +122,7 @@ class _Ground:
     run_file: RunFile
     claim: Claim
     logs: LogWriter
+    reports: CrashReports
     tell: Callable[[str], None]
 
 
@@ -173,6 +186,7 @@ def _assemble(
         times=StartTimes(paths.root / "start_times.json"),
         logs=ground.logs,
         on_change=_both(narration.show, notifier.show),
+        reports=ground.reports,
         # Windows cannot pass a socket on to a child through a descriptor: the page binds the port itself there.
         rebind=None if os.name == "posix" else functools.partial(bind_port, config.host, port),
     )
@@ -189,6 +203,7 @@ def _settings(config: Config, paths: InstancePaths, addresses: Addresses, tls: s
         stop_grace_s=config.stop_grace_s,
         restart_limit=config.restart_limit,
         restart_window_s=config.restart_window_s,
+        patience=Patience(hung_s=config.hang_s),
     )
 
 
@@ -256,6 +271,19 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
     for warning in warnings:
         call(functools.partial(supervisor.warn, warning.message, warning.fix))
     call(functools.partial(supervisor.start_children, specs, weights_missing=weights_missing))
+    _compare(supervisor, config)
+
+
+def _compare(supervisor: Supervisor, config: Config) -> None:
+    """Mentions what an update has left to be done; a first start notes what there is."""
+    from launcher.doctor.update import note_seen, out_of_date, read_seen
+
+    old = out_of_date(config, Path(__file__).resolve().parents[2])
+    if old:
+        text = f"Since the last update these are out of date: {', '.join(old)}."
+        supervisor.loop.call_from_thread(functools.partial(supervisor.warn, text, "See: tts-launcher self-check"))
+    if read_seen(config.data_dir) is None:
+        note_seen(config.data_dir)
 
 
 def _teller(logs: LogWriter, context: Context) -> Callable[[str], None]:

@@ -220,6 +220,22 @@ _OWN = (
         parsers.whole_number(1, 100),
     ),
     Key(
+        "LAUNCHER_LOG_DAYS",
+        "7",
+        "Days that one log file covers before the next one begins; 0 goes by size alone.",
+        "单个日志文件覆盖的天数，超过后轮换；0 表示只按大小轮换。",
+        "1",
+        parsers.whole_number(0, 3650),
+    ),
+    Key(
+        "LAUNCHER_HANG_S",
+        "30",
+        "Seconds without a sign of life after which a process that serves is killed and started again; 0 never.",
+        "已就绪的进程在多少秒内没有心跳时被结束并重启；0 表示从不。",
+        "60",
+        parsers.seconds(0, 86_400),
+    ),
+    Key(
         "LAUNCHER_STOP_GRACE_S",
         "10",
         "Seconds that a process gets to end by itself before it is killed.",

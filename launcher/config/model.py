@@ -53,7 +53,7 @@ class Config:
         alarm_urls: whom to tell of alarms, as apprise writes addresses.
         metrics_textfile: absolute path of the file for node_exporter; empty for none.
         data_dir: absolute.
-        stop_grace_s, restart_window_s: seconds.
+        stop_grace_s, restart_window_s, hang_s: seconds.
         mirrors: a checked list or the absolute path of a ``.toml`` file; see `launcher.hub.endpoints`.
         standard: what the user set (environment or ``.env``) of the standard names, and whatever else stands in
             ``.env``; for the children.
@@ -93,6 +93,8 @@ class Config:
     log_level: str
     log_max_bytes: int
     log_files: int
+    log_days: int
+    hang_s: float
     stop_grace_s: float
     restart_limit: int
     restart_window_s: float

@@ -21,6 +21,7 @@ from launcher.errors import LauncherError
 from launcher.process.answers import Answers
 from launcher.process.child import Child, ChildSpec, LogSink
 from launcher.process.control import ControlServer, RefusedError
+from launcher.process.crash import Crash, CrashReports
 from launcher.process.engines import Engines
 from launcher.process.facts import observe
 from launcher.process.health import CrashBudget
@@ -51,6 +52,7 @@ class Supervisor:
         rebind: makes a new listening socket, where the port cannot be shared with a child.
         loop: where everything happens.
         spawn: starts a child.
+        reports: where crashes are kept; ``None`` shows them with the status only.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Supervisor:
         rebind: Callable[[], socket.socket] | None = None,
         loop: Loop | None = None,
         spawn: Spawn = Child,
+        reports: CrashReports | None = None,
     ) -> None:
         self.loop = loop or Loop()
         self._settings = settings
@@ -76,6 +79,7 @@ class Supervisor:
         self._logs = logs
         self._listeners = [on_change]
         self._spawn = spawn
+        self._reports = reports or CrashReports(None)
         self._keepers: dict[str, Keeper] = {}
         self._engines = Engines(self.loop.clock)
         self._error: LauncherError | None = None
@@ -247,23 +251,13 @@ class Supervisor:
         )
 
     def _hooks(self, spec: ChildSpec) -> Hooks:
+        hooks = Hooks(self._changed, started=self._write_record, crashed=self._on_crash)
         if spec.component == WEIGHTS:
-            return Hooks(
-                self._changed,
-                lambda: None,
-                self._write_record,
-                ready=self._engines.start,
-                down=lambda: None,
-                failed=self._engines.refuse,
-            )
+            return replace(hooks, ready=self._engines.start, failed=self._engines.refuse)
         if not spec.takes_listener:
-            return Hooks(self._changed, lambda: None, self._write_record, lambda: None, lambda: None)
-        return Hooks(
-            changed=self._changed,
-            before_start=self._before_page,
-            started=self._write_record,
-            ready=self._listener.hand_over,
-            down=self._listener.accept,
+            return hooks
+        return replace(
+            hooks, before_start=self._before_page, ready=self._listener.hand_over, down=self._listener.accept
         )
 
     def _before_page(self) -> int | None:
@@ -281,7 +275,18 @@ class Supervisor:
 
     def _last_lines(self) -> dict[str, list[str]]:
         """The last lines of what has failed; empty while all is well."""
-        return {name: keeper.last_lines for name, keeper in self._keepers.items() if keeper.state == "failed"}
+        # The weights have a keeper, and no component while none are missing.
+        failed = [name for name, part in self.status.components.items() if part.state == "failed"]
+        return {
+            name: [self._reports.clean(line) for line in self._keepers[name].last_lines]
+            for name in failed
+            if name in self._keepers
+        }
+
+    def _on_crash(self, crash: Crash) -> Crash:
+        crash = self._reports.cleaned(crash)
+        self.status.show_crash(self._reports.keep(crash))
+        return crash
 
     def _on_event(self, message: dict[str, Any]) -> None:
         name = str(message.get("component"))
