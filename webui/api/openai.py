@@ -6,12 +6,14 @@ cancels its request.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from launcher.frames import Frame
 from webui.api.body import read_object
 from webui.api.offer import Offer
 from webui.api.openai_request import Asked, check_model, model_names, read_asked
@@ -55,21 +57,12 @@ def routes(
         wishes = take_wishes(data)
         asked = read_asked(data, info, max_text_chars)
         prepared = await preparation.prepare(asked.request, "api", wishes)
-        headers = {"Cache-Control": "no-store", **prepared.headers, **asked.headers}
-        rate_hz, audio_format = info.sample_rate_hz, asked.audio_format
-        is_buffered = not _goes_in_pieces(asked, rate_hz)
-        frames = synthesis.speak(prepared.request, client_of(request, "api"), buffered=is_buffered)
+        frames = synthesis.speak(
+            prepared.request, client_of(request, "api"), buffered=not _goes_in_pieces(asked, info.sample_rate_hz)
+        )
         spoken = preparation.recorded(frames, prepared)
-        if is_buffered and asked.stream_format != "sse":
-            body, media_type = await while_connected(request.receive, whole(spoken, rate_hz, audio_format))
-            return Response(body, media_type=media_type, headers=headers)
-        pieces = (in_one if is_buffered else in_pieces)(spoken, rate_hz, audio_format)
-        media_type = MEDIA_TYPES[audio_format]
-        if asked.stream_format == "sse":
-            pieces, media_type = as_events(pieces, len(asked.request.text)), "text/event-stream"
-            headers["X-Accel-Buffering"] = "no"
-        first = await begin(pieces, request.receive)
-        return StreamedAnswer(pieces, media_type=media_type, headers=headers, first=first)
+        headers = {"Cache-Control": "no-store", **prepared.headers, **asked.headers}
+        return await _answer(request, asked, spoken, info.sample_rate_hz, headers)
 
     return [
         Route("/v1/models", models, methods=["GET"]),
@@ -77,6 +70,24 @@ def routes(
         Route("/v1/audio/models", audio_models, methods=["GET"]),
         Route("/v1/audio/speech", speech, methods=["POST"]),
     ]
+
+
+async def _answer(
+    request: Request, asked: Asked, spoken: AsyncGenerator[Frame, None], rate_hz: int, headers: dict[str, str]
+) -> Response:
+    """The speech in the form that was asked for."""
+    audio_format, as_sse = asked.audio_format, asked.stream_format == "sse"
+    in_parts = _goes_in_pieces(asked, rate_hz)
+    if not (in_parts or as_sse):
+        body, media_type = await while_connected(request.receive, whole(spoken, rate_hz, audio_format))
+        return Response(body, media_type=media_type, headers=headers)
+    pieces = (in_pieces if in_parts else in_one)(spoken, rate_hz, audio_format)
+    media_type = MEDIA_TYPES[audio_format]
+    if as_sse:
+        pieces, media_type = as_events(pieces, len(asked.request.text)), "text/event-stream"
+        headers["X-Accel-Buffering"] = "no"
+    first = await begin(pieces, request.receive)
+    return StreamedAnswer(pieces, media_type=media_type, headers=headers, first=first)
 
 
 def _goes_in_pieces(asked: Asked, sample_rate_hz: int) -> bool:

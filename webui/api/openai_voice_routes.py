@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -31,29 +31,13 @@ def routes(library: Library, offer: Offer) -> list[Route]:
     voices = library.voices
 
     async def listing(_request: Request) -> Response:
-        info = await offer.info()
-        stored = {voice.id: voice for voice in await in_thread(voices.all)}
-        own = [
-            {**_voice(voice.id, voice.title.get("en") or voice.id), "languages": list(voice.languages), "usable": True}
-            for voice in info.voices
-            if voice.id not in stored
-        ]
-        usable = {voice.id for voice in info.voices}
-        ours = [{**_stored(voice), "usable": voice.id in usable} for voice in stored.values()]
-        found = [*own, *ours]
+        found = await _all(library, offer)
         # ``data`` as in OpenAI's lists, ``voices`` as chat programs read it.
         return JSONResponse({"object": "list", "data": found, "voices": found}, headers=_FRESH)
 
     async def add(request: Request) -> Response:
         async with request.form(max_files=1, max_fields=20, max_part_size=64 * 1024) as form:
-            sample = next((form[name] for name in _PARTS if isinstance(form.get(name), UploadFile)), None)
-            if not isinstance(sample, UploadFile):
-                raise SpeechError(
-                    "The form has no recording.",
-                    fix="Send it as the file audio_sample of a multipart form, with the field name.",
-                    param="audio_sample",
-                    code="recording_missing",
-                )
+            sample = _sample(form)
             given = {
                 name: value
                 for name in ("name", "language", "consent", "tags")
@@ -82,6 +66,31 @@ def routes(library: Library, offer: Offer) -> list[Route]:
         Route("/v1/audio/voices/{id}", one, methods=["GET"]),
         Route("/v1/audio/voices/{id}", remove, methods=["DELETE"]),
     ]
+
+
+async def _all(library: Library, offer: Offer) -> list[dict[str, Any]]:
+    """The engine's voices, then the library's; whether each can be spoken with now."""
+    info = await offer.info()
+    stored = {voice.id: voice for voice in await in_thread(library.voices.all)}
+    own = [
+        {**_voice(voice.id, voice.title.get("en") or voice.id), "languages": list(voice.languages), "usable": True}
+        for voice in info.voices
+        if voice.id not in stored
+    ]
+    usable = {voice.id for voice in info.voices}
+    return [*own, *({**_stored(voice), "usable": voice.id in usable} for voice in stored.values())]
+
+
+def _sample(form: FormData) -> UploadFile:
+    sample = next((form[name] for name in _PARTS if isinstance(form.get(name), UploadFile)), None)
+    if not isinstance(sample, UploadFile):
+        raise SpeechError(
+            "The form has no recording.",
+            fix="Send it as the file audio_sample of a multipart form, with the field name.",
+            param="audio_sample",
+            code="recording_missing",
+        )
+    return sample
 
 
 def _voice(voice_id: str, name: str) -> dict[str, Any]:
