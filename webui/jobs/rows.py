@@ -168,5 +168,7 @@ def _check_timing(timing: Mapping[str, Any]) -> None:
         raise SpeechError("start and end belong together.", fix="Give both, or neither.", param="end_s")
     if start_s is not None and end_s is not None and end_s <= start_s:
         raise SpeechError(
-            f"it ends at {end_s:.3f} s, not after its start at {start_s:.3f} s.", fix="Correct the times.", param="end_s"
+            f"it ends at {end_s:.3f} s, not after its start at {start_s:.3f} s.",
+            fix="Correct the times.",
+            param="end_s",
         )

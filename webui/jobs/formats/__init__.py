@@ -47,9 +47,7 @@ def read(
     text, _encoding = decode(data)
     kind = kind or _ENDINGS.get(PurePath(name).suffix.lower(), "") or guess(text)
     if kind not in READERS:
-        raise SpeechError(
-            f"format={kind!r:.40} is not known.", fix=f"Use one of {', '.join(READERS)}.", param="format"
-        )
+        raise SpeechError(f"format={kind!r:.40} is not known.", fix=f"Use one of {', '.join(READERS)}.", param="format")
     reading = Reading(kind, max_text_chars, defaults or {})
     try:
         READERS[kind](text, reading)
@@ -60,17 +58,12 @@ def read(
 
 def guess(text: str) -> str:
     """The kind of a text that has no name, by its beginning."""
-    lines = [line.strip() for line in text[:4000].split("\n") if line.strip()]
-    if not lines:
-        return "txt"
-    if lines[0].startswith("WEBVTT"):
-        return "vtt"
-    if any(subtitles.is_timing(line) for line in lines[:3]):
-        return "srt"
-    if lines[0].startswith(("{", "[{")) or lines[0] == "[":
-        return "jsonl"
-    if csv_table.has_header(lines[0]):
-        return "csv"
-    if any(line.startswith(("# ", "## ", "```")) for line in lines[:20]):
-        return "markdown"
-    return "txt"
+    lines = [line.strip() for line in text[:4000].split("\n") if line.strip()] or [""]
+    signs = {
+        "vtt": lines[0].startswith("WEBVTT"),
+        "srt": any(subtitles.is_timing(line) for line in lines[:3]),
+        "jsonl": lines[0].startswith(("{", "[{")) or lines[0] == "[",
+        "csv": csv_table.has_header(lines[0]),
+        "markdown": any(line.startswith(("# ", "## ", "```")) for line in lines[:20]),
+    }
+    return next((kind for kind, is_there in signs.items() if is_there), "txt")

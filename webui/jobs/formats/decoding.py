@@ -39,6 +39,4 @@ def decode(data: bytes) -> tuple[str, str]:
             continue
         if "\0" not in text:
             return text.replace("\r\n", "\n").replace("\r", "\n"), name
-    raise SpeechError(
-        "The file is neither UTF-8 nor GBK text.", fix="Save it as UTF-8.", param="file", code="not_text"
-    )
+    raise SpeechError("The file is neither UTF-8 nor GBK text.", fix="Save it as UTF-8.", param="file", code="not_text")

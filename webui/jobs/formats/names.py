@@ -60,12 +60,11 @@ def row_fields(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     """
     values: dict[str, Any] = {}
     emotion: dict[str, Any] = {}
-    for written, value in given.items():
-        name = our_name(written)
-        if value is None:
+    for written, raw in given.items():
+        if raw is None:
             continue
-        if written == "silence_after_ms":
-            name, value = "gap_s", _milliseconds(value)
+        is_pause = written == "silence_after_ms"
+        name, value = ("gap_s", _milliseconds(raw)) if is_pause else (our_name(written), raw)
         if name in EMOTIONS:
             emotion[name] = value
         elif name in values:
