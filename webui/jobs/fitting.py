@@ -1,6 +1,6 @@
-"""A subtitle's speech fitted to its time: asked to be quicker first, stretched last, and told when it is still too long.
+"""A subtitle's speech fitted to its time: asked to be quicker first, stretched last, and told when it is too long.
 
-Invariants: speech that fits is left as it is; it is never made more than `Limits.max_tempo` times quicker than its voice
+Invariants: speech that fits is left as it is; it is never made more than ``max_tempo`` times quicker than its voice
 speaks by itself, of which stretching does at most `MAX_STRETCH`; what is too long then is a number, never cut off.
 """
 
@@ -15,8 +15,8 @@ from webui.engine.base import EngineInfo
 from webui.engine.request import DURATION_RANGE
 from webui.jobs.stretching import stretch, without_edges
 
-#: How much quicker than by itself speech may become: it is understood less and less beyond about 275 words a minute, 1.6
-#: times the usual rate (E. Foulke and T. Sticht, "Review of research on the intelligibility and comprehension of
+#: How much quicker than by itself speech may become: beyond about 275 words a minute, 1.6 times the usual rate, it is
+#: understood less and less (E. Foulke and T. Sticht, "Review of research on the intelligibility and comprehension of
 #: accelerated speech", 1969).
 MAX_TEMPO = 1.5
 #: How much of that stretching does: beyond it double sounds are heard.

@@ -167,6 +167,11 @@ class JobStore:
             )
         return row_from(row)
 
+    @property
+    def rows_folder(self) -> Path:
+        """Where the sound of rows lies."""
+        return self._files.folder
+
     def path(self, row: JobRow) -> Path:
         """Where a row's sound lies."""
         return self._files.path(row.file)

@@ -77,9 +77,8 @@ def without_edges(pcm: Pcm, sample_rate_hz: int, keep_s: float = 0.02) -> Pcm:
         keep_s: silence that is kept at either end, in seconds.
     """
     # 40 dB below the loudest, and never above what is heard as silence.
-    loud = np.flatnonzero(
-        np.abs(pcm.astype(np.int32)) > max(int(np.abs(pcm.astype(np.int32)).max(initial=0)) // 100, 30)
-    )
+    level = np.abs(pcm.astype(np.int32))
+    loud = np.flatnonzero(level > max(int(level.max(initial=0)) // 100, 30))
     if not len(loud):
         return pcm[:0]
     keep = int(keep_s * sample_rate_hz)
