@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from launcher.access import AccessRules
 from launcher.errors import LauncherError
-from webui.api import glossary, history, login, openai, presets, speech, status, voices
+from webui.api import glossary, history, login, openai, presets, readings, speech, status, voices
 from webui.api.answers import error_answer, launcher_error_answer
 from webui.api.offer import Offer
 from webui.api.preparation import Preparation
@@ -65,6 +65,7 @@ def create_app(
         *status.routes(link),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
+        *readings.routes(engine, offer, preparation),
         *_library_routes(library),
         *login.routes(rules),
         Route("/api/{path:path}", _nothing_here, methods=_ANY_METHOD),

@@ -38,7 +38,7 @@ OWN_MODEL = "tts-launcher"
 #: Fields that `SpeechRequest` has under the same name; ``null`` is the same as leaving one out.
 _REQUEST_FIELDS = (
     *("speed", "emotion", "intensity", "language", "seed", "reference", "emotion_mode", "emotion_reference"),
-    *("emotion_text", "random_emotion", "duration_factor", "glossary", "generation"),
+    *("emotion_text", "random_emotion", "duration_factor", "glossary", "generation", "markup"),
 )
 #: Names the fields of a request that had no effect.
 IGNORED_HEADER = "X-Ignored-Fields"

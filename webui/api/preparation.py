@@ -23,6 +23,7 @@ from webui.engine.request import MAX_GLOSSARY_TERMS
 from webui.library.library import Library
 from webui.library.recorder import Origin
 from webui.library.voices import StoredVoice
+from webui.markup import map_text
 from webui.text import main_language
 
 #: Field of a request's body: whether the library's glossary is applied.
@@ -162,4 +163,6 @@ def _with_glossary(request: SpeechRequest, readings: tuple[tuple[str, str], ...]
     pairs = tuple(sorted(merged.values(), key=lambda pair: len(pair[0]), reverse=True)[:MAX_GLOSSARY_TERMS])
     if "glossary" in info.capabilities:
         return replace(request, glossary=pairs)
+    if request.markup:
+        return replace(request, text=map_text(request.text, lambda text: apply_glossary(text, pairs)), glossary=())
     return replace(request, text=apply_glossary(request.text, pairs), glossary=())
