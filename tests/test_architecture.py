@@ -43,6 +43,7 @@ WEBUI_LAYERS = [
     {"engine"},
     {"queueing", "supervisor_link", "library"},
     {"synthesis"},
+    {"jobs"},
     {"api", "ui"},
     {"guard"},
     {"app"},

@@ -6,9 +6,11 @@ the guard stands in front of all of it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -18,13 +20,17 @@ from starlette.routing import Route
 
 from launcher.access import AccessRules
 from launcher.errors import LauncherError
-from webui.api import glossary, history, login, openai, presets, readings, speech, status, voices
+from webui.api import glossary, history, login, openai, openai_batch, presets, readings, speech, status, voices
+from webui.api import jobs as job_routes
 from webui.api.answers import error_answer, launcher_error_answer
+from webui.api.job_speech import row_speaker
 from webui.api.offer import Offer
 from webui.api.preparation import Preparation
 from webui.engine.client import EngineClient
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
 from webui.guard import Guard
+from webui.jobs.runner import Runner
+from webui.jobs.store import JobStore
 from webui.library.library import Library
 from webui.settings import PageSettings
 from webui.supervisor_link import SupervisorLink
@@ -45,6 +51,7 @@ def create_app(
     link: SupervisorLink,
     synthesis: Synthesis,
     library: Library | None = None,
+    jobs: JobStore | None = None,
     mount_page: MountPage | None = None,
 ) -> Guard:
     """The guarded application; `Guard.app` is the FastAPI application inside.
@@ -55,18 +62,28 @@ def create_app(
         link: the supervisor.
         synthesis: the queue in front of ``engine``.
         library: voices, presets, glossary and history; ``None`` when it cannot be opened.
+        jobs: long work; ``None`` when it cannot be opened.
         mount_page: adds the page at `/`; ``None`` leaves the API alone.
     """
-    app = FastAPI(title="tts-launcher", version=settings.version, docs_url=None, redoc_url=None, openapi_url=None)
-    rules = AccessRules(token=settings.token, allowed_hosts=settings.allowed_hosts)
     offer = Offer(engine, link, library)
     preparation = Preparation(library, offer)
+    runner = _runner(jobs, synthesis, offer, preparation)
+    app = FastAPI(
+        title="tts-launcher",
+        version=settings.version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan(runner),
+    )
+    rules = AccessRules(token=settings.token, allowed_hosts=settings.allowed_hosts)
     app.router.routes += [
         *status.routes(link),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
         *readings.routes(engine, offer, preparation),
         *_library_routes(library),
+        *_job_routes(jobs, runner, settings.max_text_chars),
         *login.routes(rules),
         Route("/api/{path:path}", _nothing_here, methods=_ANY_METHOD),
         Route("/v1/{path:path}", _nothing_here, methods=_ANY_METHOD),
@@ -86,6 +103,44 @@ def _library_routes(library: Library | None) -> list[Route]:
         return [route for part in (voices, presets, glossary, history) for route in part.routes(library)]
     paths = ("/api/voices", "/api/presets", "/api/glossary", "/api/history")
     return [Route(f"{path}{{rest:path}}", _library_away, methods=_ANY_METHOD) for path in paths]
+
+
+def _job_routes(store: JobStore | None, runner: Runner | None, max_text_chars: int) -> list[Route]:
+    if store is None or runner is None:
+        paths = ("/api/jobs", "/v1/jobs", "/v1/audio/speech/batch")
+        return [Route(f"{path}{{rest:path}}", _jobs_away, methods=_ANY_METHOD) for path in paths]
+    return [
+        *job_routes.routes(store, runner, max_text_chars=max_text_chars),
+        *openai_batch.routes(store, runner, max_text_chars=max_text_chars),
+    ]
+
+
+def _runner(store: JobStore | None, synthesis: Synthesis, offer: Offer, preparation: Preparation) -> Runner | None:
+    if store is None:
+        return None
+    speak = row_speaker(synthesis, offer, preparation)
+    return Runner(store, speak, offer.engine_info, lambda: synthesis.places)
+
+
+def _lifespan(runner: Runner | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Speaks the rows of jobs for as long as the application serves."""
+
+    @asynccontextmanager
+    async def running(_app: FastAPI) -> AsyncIterator[None]:
+        task = None if runner is None else asyncio.create_task(runner.run())
+        try:
+            yield
+        finally:
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    return running
+
+
+async def _jobs_away(request: Request) -> Response:
+    words = "Jobs cannot be opened."
+    return error_answer(request, 503, words, fix="The log says why: launcher logs.", code="jobs_away")
 
 
 async def _library_away(request: Request) -> Response:

@@ -27,8 +27,9 @@ class QueueFullError(SpeechError):
 class Ticket:
     """One client's place in the queue."""
 
-    def __init__(self, client: str) -> None:
+    def __init__(self, client: str, *, in_background: bool = False) -> None:
         self.client = client
+        self.in_background = in_background
         self.admitted = False
         self._changed = asyncio.Event()
 
@@ -53,19 +54,33 @@ class FairQueue:
         self._size = size
         self._admitted: Ticket | None = None
         self._waiting: dict[str, deque[Ticket]] = {}
+        self._background: deque[Ticket] = deque()
+
+    @property
+    def places(self) -> int:
+        """Tickets that may be served at the same time."""
+        return 1
 
     @property
     def length(self) -> int:
-        """Tickets that wait."""
+        """Tickets that wait, but for those in the background."""
         return sum(len(tickets) for tickets in self._waiting.values())
 
-    def join(self, client: str) -> Ticket:
+    def join(self, client: str, *, in_background: bool = False) -> Ticket:
         """A new ticket for ``client``, admitted at once when nobody is before it.
+
+        Args:
+            client: takes turns with the others.
+            in_background: whether everybody else comes first; such a ticket takes nobody's room.
 
         Raises:
             QueueFullError: when as many wait as may.
         """
-        ticket = Ticket(client)
+        ticket = Ticket(client, in_background=in_background)
+        if in_background:
+            self._background.append(ticket)
+            self._advance()
+            return ticket
         if self._admitted is not None and self.length >= self._size:
             raise QueueFullError(self._size)
         self._waiting.setdefault(client, deque()).append(ticket)
@@ -76,6 +91,8 @@ class FairQueue:
         """Gives a place up, admitted or waiting; the next one is admitted."""
         if ticket is self._admitted:
             self._admitted = None
+        elif ticket in self._background:
+            self._background.remove(ticket)
         elif ticket in self._waiting.get(ticket.client, ()):
             self._waiting[ticket.client].remove(ticket)
             if not self._waiting[ticket.client]:
@@ -92,7 +109,7 @@ class FairQueue:
         """The waiting tickets in the order in which they will be admitted."""
         rows = [list(tickets) for tickets in self._waiting.values()]
         longest = max(map(len, rows), default=0)
-        return [row[turn] for turn in range(longest) for row in rows if turn < len(row)]
+        return [*(row[turn] for turn in range(longest) for row in rows if turn < len(row)), *self._background]
 
     def _advance(self) -> None:
         if self._admitted is None and self._waiting:
@@ -104,5 +121,9 @@ class FairQueue:
             del self._waiting[client]
             if tickets:
                 self._waiting[client] = tickets
+        if self._admitted is None and self._background:
+            self._admitted = self._background.popleft()
+            self._admitted.admitted = True
+            self._admitted.notify()
         for ticket in self._turns():
             ticket.notify()

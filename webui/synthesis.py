@@ -59,8 +59,13 @@ class Synthesis:
         """Requests in the queue."""
         return self._queue.length
 
+    @property
+    def places(self) -> int:
+        """Requests that are spoken at the same time."""
+        return self._queue.places
+
     async def speak(
-        self, request: SpeechRequest, client: str, *, buffered: bool = False
+        self, request: SpeechRequest, client: str, *, buffered: bool = False, in_background: bool = False
     ) -> AsyncGenerator[Frame, None]:
         """The frames of one request: ``queue`` while it waits, then ``start`` to ``end``.
 
@@ -69,13 +74,14 @@ class Synthesis:
             client: whose turn it takes; anything that tells one client from another.
             buffered: whether the reader gives nothing on before the end, so that a request whose engine died may be
                 spoken again from its beginning even after sound was made; a second ``start`` says so.
+            in_background: whether everybody else comes first.
 
         Raises:
             SpeechError: when the request is wrong or the queue is full.
             EngineAwayError: when the engine is not ready, or not again in time.
             EngineError: when it fails.
         """
-        ticket = self._queue.join(client)
+        ticket = self._queue.join(client, in_background=in_background)
         try:
             async with contextlib.aclosing(self._wait(ticket)) as places:
                 async for place in places:

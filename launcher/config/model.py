@@ -86,6 +86,7 @@ class Config:
     queue_size: int
     history: str
     history_bytes: int
+    batch_bytes: int
     mirrors: str
     allow_http_mirrors: str
     shared_cache: str

@@ -119,9 +119,8 @@ def _wanted(title: str, reading: Reading, settings: Mapping[str, Any]) -> Wanted
             code="no_rows",
         )
     options = {name: settings[name] for name in ("gap_s", "max_tempo", "use_glossary")}
-    return Wanted(
-        title[:MAX_TITLE_CHARS] or f"{reading.rows[0].fields['text']:.60}", reading, options, settings["start"]
-    )
+    title = title[:MAX_TITLE_CHARS] or f"{reading.rows[0].fields['text']:.60}"
+    return Wanted(title, reading, options, settings["start"])
 
 
 def _read_settings(given: Mapping[str, Any], *, is_text: bool) -> dict[str, Any]:

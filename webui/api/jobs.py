@@ -1,4 +1,4 @@
-"""Jobs: `/api/jobs` for the page and the command line, `/v1/jobs` for programs; the same answers, errors in each's form.
+"""Jobs: `/api/jobs` for the page and the command line, `/v1/jobs` for programs; errors in the form of each.
 
 Invariants: an answer never holds more than a page of rows; results are sent while they are made; whoever leaves a
 stream of events costs nothing from then on.
@@ -203,27 +203,30 @@ async def _row_audio(store: JobStore, row: JobRow, request: Request) -> Response
 async def _events(store: JobStore, runner: Runner, job_id: str, since: int) -> AsyncGenerator[bytes, None]:
     told = ""
     while True:
+        changed = runner.next_change
         try:
             job = await in_thread(store.job, job_id)
         except SpeechError:
             yield _event("removed", {"id": job_id})
             return
         if job.changed > since:
-            while rows := await in_thread(store.rows, job_id, since=since, limit=MAX_PAGE):
-                yield _event("rows", [row.to_json() for row in rows])
+            for offset in range(0, job.total, MAX_PAGE):
+                rows = await in_thread(store.rows, job_id, since=since, offset=offset, limit=MAX_PAGE)
+                if rows:
+                    yield _event("rows", [row.to_json() for row in rows])
                 if len(rows) < MAX_PAGE:
                     break
-                since = max(row.changed for row in rows)
-            since = max([job.changed, *(row.changed for row in rows)])
+            since = job.changed
         shown = json.dumps(_shown(job, runner))
         if shown != told:
             told = shown
             yield _event("job", json.loads(shown))
-        waiting = asyncio.ensure_future(runner.changed(HEARTBEAT_S))
-        await asyncio.sleep(EVENT_S)
-        if not waiting.done():
-            await waiting
-        yield b": still here\n\n"
+        try:
+            await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
+        except asyncio.TimeoutError:  # its own class before Python 3.11
+            yield b": still here\n\n"
+        else:
+            await asyncio.sleep(EVENT_S)
 
 
 def _event(name: str, data: object) -> bytes:

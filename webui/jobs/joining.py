@@ -15,6 +15,7 @@ import numpy as np
 
 from webui.audio import Pcm, resample, wav_header
 from webui.jobs.records import JobRow
+from webui.markup import plain
 
 #: Silence is made in pieces of so many samples.
 _BLOCK = 65_536
@@ -115,7 +116,7 @@ def vtt_of(whole: Whole) -> str:
 
 def _shown(row: JobRow) -> str:
     """A row's text on lines that cannot end its block."""
-    return "\n".join(line for line in str(row.request["text"]).replace("-->", "→").split("\n") if line.strip())
+    return "\n".join(line for line in plain(str(row.request["text"])).replace("-->", "→").split("\n") if line.strip())
 
 
 def _times(place: Place, whole: Whole, point: str) -> str:

@@ -20,6 +20,7 @@ from webui.jobs.records import Job, JobRow
 from webui.jobs.rows import safe_name
 from webui.jobs.store import JobStore
 from webui.library.archives import stream_zip
+from webui.markup import plain
 
 #: Formats of results, with libsndfile's container and codec for those that are made as one long file.
 FORMATS = ("wav", "mp3", "flac", "opus")
@@ -40,7 +41,7 @@ def names_of(rows: Sequence[JobRow]) -> dict[int, str]:
     taken: set[str] = set()
     names = {}
     for row in rows:
-        words = safe_name(str(row.request["text"])[:_NAME_CHARS].replace("/", " ").replace("\\", " "))
+        words = safe_name(plain(str(row.request["text"]))[:_NAME_CHARS].replace("/", " ").replace("\\", " "))
         wanted = row.name or f"{row.position:0{width}}-{'-'.join(words.split())}".strip("-")
         name, number = wanted, 2
         # Some systems do not tell upper from lower case.

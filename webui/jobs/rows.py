@@ -13,6 +13,7 @@ from typing import Any
 
 from launcher.errors import SpeechError
 from webui.engine.base import SpeechRequest
+from webui.markup import parse
 from webui.text import clean
 
 #: Most rows of one job: a novel has about 10,000 sentences, and a list of them is paged.
@@ -128,6 +129,7 @@ def make_row(line: int, fields: Mapping[str, Any], max_text_chars: int, **timing
     checked = {**fields, "text": clean(text, max_text_chars)}
     _check_encodable(checked)
     SpeechRequest.from_json(checked)
+    parse(checked["text"])
     timing["name"] = safe_name(str(timing.get("name") or ""))
     _check_timing(timing)
     return Row(line, checked, **timing)

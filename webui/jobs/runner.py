@@ -82,10 +82,10 @@ class Runner:
         self._wake.set()
         self._announce()
 
-    async def changed(self, timeout_s: float) -> None:
-        """Returns after the next change of any job, or after ``timeout_s``."""
-        with contextlib.suppress(asyncio.TimeoutError):  # its own class before Python 3.11
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
+    @property
+    def next_change(self) -> asyncio.Event:
+        """Set at the next change of any job; take it before looking at the store, so that none is missed."""
+        return self._changed
 
     def stop_rows(self, job_id: str) -> None:
         """Cancels what is being spoken of a job."""
