@@ -26,7 +26,7 @@ from webui.api.answers import error_answer, launcher_error_answer
 from webui.api.job_speech import row_speaker
 from webui.api.offer import Offer
 from webui.api.preparation import Preparation
-from webui.engine.client import EngineClient
+from webui.engine.pool import EnginePool
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
 from webui.guard import Guard
 from webui.jobs.runner import Runner
@@ -47,7 +47,7 @@ _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 def create_app(
     settings: PageSettings,
     *,
-    engine: EngineClient,
+    engine: EnginePool,
     link: SupervisorLink,
     synthesis: Synthesis,
     library: Library | None = None,
@@ -58,7 +58,7 @@ def create_app(
 
     Args:
         settings: of the page's process.
-        engine: the engine's process.
+        engine: the engines' processes.
         link: the supervisor.
         synthesis: the queue in front of ``engine``.
         library: voices, presets, glossary and history; ``None`` when it cannot be opened.
@@ -88,14 +88,18 @@ def create_app(
         Route("/api/{path:path}", _nothing_here, methods=_ANY_METHOD),
         Route("/v1/{path:path}", _nothing_here, methods=_ANY_METHOD),
     ]
-    app.add_exception_handler(LauncherError, _launcher_error)
-    app.add_exception_handler(ClientGoneError, _client_gone)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected)
+    _add_error_answers(app)
     if mount_page is not None:
         app = mount_page(app)
     larger = {voices.IMPORT_PATH: MAX_IMPORT_BYTES, presets.IMPORT_PATH: MAX_IMPORT_BYTES}
     return Guard(app, rules=rules, max_body_bytes=settings.max_body_bytes, larger_bodies=larger)
+
+
+def _add_error_answers(app: FastAPI) -> None:
+    app.add_exception_handler(LauncherError, _launcher_error)
+    app.add_exception_handler(ClientGoneError, _client_gone)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
 
 
 def _library_routes(library: Library | None) -> list[Route]:

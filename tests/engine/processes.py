@@ -21,6 +21,7 @@ import httpx
 from launcher.channel import Channel, bind_socket
 from webui.app import MountPage, create_app
 from webui.engine.client import EngineClient
+from webui.engine.pool import EnginePool
 from webui.engine.serving import ChildServer
 from webui.jobs.store import JobStore
 from webui.library.library import Library
@@ -144,9 +145,7 @@ def page(
     **changes: Any,
 ) -> Iterator[str]:
     """A page's server in a thread; gives its address. ``changes`` are fields of `PageSettings`."""
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    sock.listen(128)
+    sock = socket.create_server(("127.0.0.1", 0), backlog=128)
     port = sock.getsockname()[1]
     settings = PageSettings(
         **{
@@ -160,7 +159,8 @@ def page(
             **changes,
         }
     )
-    engine = EngineClient(settings.engine_address, settings.engine_token)
+    addresses = (settings.engine_address, *settings.further_engine_addresses)
+    engine = EnginePool([EngineClient(address, settings.engine_token) for address in addresses])
     link = SupervisorLink(settings)
     link.start()
     app = create_app(

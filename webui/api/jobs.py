@@ -85,14 +85,8 @@ def _job_routes(store: JobStore, runner: Runner, max_text_chars: int) -> _Part:
         return JSONResponse({"removed": 1})
 
     async def wish(request: Request) -> Response:
-        action = request.path_params["action"]
-        if action == "retry":
-            job = await in_thread(store.retry, _id(request))
-        elif action in _WISHES:
-            job = await in_thread(store.wish, _id(request), _WISHES[action])
-        else:
-            raise SpeechError(f"There is no {action!r:.40}.", code="not_found", http_status=404)
-        if action == "cancel":
+        job = await _wish(store, _id(request), request.path_params["action"])
+        if job.wish == "cancel":
             runner.stop_rows(job.id)
         runner.wake()
         return JSONResponse(_shown(job, runner))
@@ -111,6 +105,14 @@ def _job_routes(store: JobStore, runner: Runner, max_text_chars: int) -> _Part:
         ("GET", "/{id}/events", events),
         ("POST", "/{id}/{action}", wish),
     ]
+
+
+async def _wish(store: JobStore, job_id: str, action: str) -> Job:
+    if action == "retry":
+        return await in_thread(store.retry, job_id)
+    if action not in _WISHES:
+        raise SpeechError(f"There is no {action!r:.40}.", code="not_found", http_status=404)
+    return await in_thread(store.wish, job_id, _WISHES[action])
 
 
 def _row_routes(store: JobStore, runner: Runner, max_text_chars: int) -> _Part:
