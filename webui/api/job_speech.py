@@ -13,7 +13,7 @@ from launcher.errors import SpeechError
 from launcher.frames import Frame
 from webui.api.offer import Offer
 from webui.api.openai_voices import voice_id
-from webui.api.preparation import Preparation
+from webui.api.preparation import Preparation, Wishes
 from webui.engine.base import SpeechRequest
 from webui.jobs.runner import SpeakRow
 from webui.synthesis import Synthesis
@@ -38,8 +38,8 @@ def row_speaker(synthesis: Synthesis, offer: Offer, preparation: Preparation) ->
             with contextlib.suppress(SpeechError):  # neither the engine's nor OpenAI's: the library may know it
                 values["voice"] = voice_id(values["voice"], info)
         request = SpeechRequest.from_json(values)
-        use_glossary = bool(options.get("use_glossary", True))
-        prepared = await preparation.prepare(request, "batch", use_glossary=use_glossary)
+        wishes = Wishes(use_glossary=bool(options.get("use_glossary", True)), keep=False)
+        prepared = await preparation.prepare(request, "batch", wishes)
         frames = synthesis.speak(prepared.request, CLIENT, buffered=True, in_background=True)
         async with contextlib.aclosing(frames):
             async for frame in frames:

@@ -67,14 +67,10 @@ def _wanted(body: Mapping[str, Any], max_text_chars: int) -> Wanted:
     if not isinstance(items, list) or not items:
         raise SpeechError("items is no list of inputs.", fix='Send {"items": [{"input": "..."}]}.', param="items")
     shared = _row(body)
-    settings: dict[str, Any] = {
-        "title": body.get("title") or f"{len(items)} items",
-        "name": "",
-        "defaults": {},
-        "start": True,
-    }
-    if not isinstance(settings["title"], str):
+    title = body.get("title") or f"{len(items)} items"
+    if not isinstance(title, str):
         raise SpeechError("title is not text.", param="title")
+    settings: dict[str, Any] = {"title": title, "name": "", "defaults": {}, "start": True}
     settings |= {"gap_s": GAP_S, "max_tempo": MAX_TEMPO, "use_glossary": True}
     rows = [{**shared, **_row({"input": item} if isinstance(item, str) else item)} for item in items]
     wanted = from_rows(rows, settings, max_text_chars)

@@ -137,12 +137,15 @@ def _emotion(value: object) -> object:
 
 
 def _place_recordings(values: dict[str, Any]) -> None:
-    """A voice that names a recording becomes the reference; a recording in a folder of the writer's, its name."""
-    voice = values.get("voice")
-    if isinstance(voice, str) and _RECORDING.search(voice) and "reference" not in values:
-        values["reference"] = values.pop("voice")
-    for name in ("reference", "emotion_reference"):
+    """Recordings by the names that they have here: of a path beside the file, its last part without ending."""
+    for name in ("voice", "reference", "emotion_reference"):
         value = values.get(name)
-        if isinstance(value, str) and value and not PurePosixPath(value).is_absolute():
-            # A path beside the file means nothing here: the recording of that name among the voices does.
-            values[name] = PureWindowsPath(value).stem.lower() if _RECORDING.search(value) else value
+        if not isinstance(value, str) or not _RECORDING.search(value):
+            continue
+        if not PurePosixPath(value).is_absolute():
+            # The path means nothing here; a voice of that name does.
+            values[name] = PureWindowsPath(value).stem.lower()
+            if name == "reference" and not values.get("voice"):
+                values["voice"] = values.pop("reference")
+        elif name == "voice" and "reference" not in values:
+            values["reference"] = values.pop("voice")

@@ -12,7 +12,7 @@ _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(\s.*)?$")
 #: WebVTT's blocks that are not spoken (W3C WebVTT, section 4.1).
 _SILENT = ("NOTE", "STYLE", "REGION", "WEBVTT")
 _MARKUP = re.compile(r"</?[a-zA-Z0-9][^<>\n]{0,200}>|\{\\[^{}\n]{0,200}\}")
-_HAN_OR_KANA = "[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]"
+_HAN_OR_KANA = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
 
 def is_timing(line: str) -> bool:
@@ -59,5 +59,9 @@ def _seconds(parts: tuple[str | None, ...]) -> float:
 
 
 def _join(lines: list[str]) -> str:
-    """A row's lines as one; between two Chinese lines there is no blank."""
-    return re.sub(f"(?<={_HAN_OR_KANA}) (?={_HAN_OR_KANA})", "", " ".join(line for line in lines if line))
+    """A row's lines as one; where a Chinese line goes on in Chinese there is no blank."""
+    text = ""
+    for line in filter(None, lines):
+        both = text and _HAN_OR_KANA.match(text[-1]) and _HAN_OR_KANA.match(line)
+        text += line if both or not text else f" {line}"
+    return text
