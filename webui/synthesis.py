@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from launcher.errors import EngineError
@@ -57,6 +58,8 @@ class Synthesis:
         self._queue = FairQueue(queue_size, self._pool.size)
         self._patience_s = patience_s
         self._was_ready = False
+        #: Stands around the frames of every request, to measure it.
+        self.measure: Callable[[AsyncGenerator[Frame, None]], AsyncGenerator[Frame, None]] = lambda frames: frames
 
     @property
     def waiting(self) -> int:
@@ -68,7 +71,7 @@ class Synthesis:
         """Requests that are spoken at the same time."""
         return self._queue.places
 
-    async def speak(
+    def speak(
         self, request: SpeechRequest, client: str, *, buffered: bool = False, in_background: bool = False
     ) -> AsyncGenerator[Frame, None]:
         """The frames of one request: ``queue`` while it waits, then ``start`` to ``end``.
@@ -85,7 +88,13 @@ class Synthesis:
             EngineAwayError: when the engine is not ready, or not again in time.
             EngineError: when it fails.
         """
-        ticket = self._queue.join(client, in_background=in_background)
+        join = partial(self._queue.join, client, in_background=in_background)
+        return self.measure(self._speak(request, join, buffered))
+
+    async def _speak(
+        self, request: SpeechRequest, join: Callable[[], Ticket], buffered: bool
+    ) -> AsyncGenerator[Frame, None]:
+        ticket = join()
         try:
             async with contextlib.aclosing(self._wait(ticket)) as places:
                 async for place in places:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from launcher.errors import LauncherError
 from launcher.frames import MEDIA_TYPE, Frame, encode_event
-from webui.api.answers import describe_error
+from webui.api.answers import WHO, describe_error
 from webui.api.body import read_object
 from webui.api.offer import Offer
 from webui.api.preparation import Preparation, Wishes, take_wishes
@@ -75,8 +75,9 @@ async def speech_request(request: Request, max_text_chars: int) -> tuple[SpeechR
 
 
 def client_of(request: Request, kind: str) -> str:
-    """Whose turn a request takes in the queue: its address, page and programs apart."""
-    return f"{request.client.host if request.client else ''}/{kind}"
+    """Whose turn a request takes in the queue: its user or address, page and programs apart."""
+    who = request.scope.get(WHO) or (request.client.host if request.client else "")
+    return f"{who}/{kind}"
 
 
 async def _encoded(frames: AsyncGenerator[Frame, None]) -> AsyncGenerator[bytes, None]:
