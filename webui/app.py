@@ -87,14 +87,7 @@ def create_app(
     offer = Offer(engine, link, library)
     preparation = Preparation(library, offer)
     runner = _runner(jobs, synthesis, offer, preparation)
-    app = FastAPI(
-        title="tts-launcher",
-        version=settings.version,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        lifespan=_lifespan(runner),
-    )
+    app = _application(settings, runner)
     rules = AccessRules(settings.token, settings.allowed_hosts, settings.users)
     app.router.routes += [
         *status.routes(link),
@@ -113,6 +106,17 @@ def create_app(
     if mount_page is not None:
         app = mount_page(app)
     return _guarded(app, rules, settings)
+
+
+def _application(settings: PageSettings, runner: Runner | None) -> FastAPI:
+    return FastAPI(
+        title="tts-launcher",
+        version=settings.version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan(runner),
+    )
 
 
 def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
