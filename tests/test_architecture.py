@@ -44,7 +44,7 @@ WEBUI_LAYERS = [
     {"engine"},
     {"queueing", "read_ahead", "supervisor_link", "library"},
     {"synthesis"},
-    {"metrics"},
+    {"metrics", "jobs"},
     {"api", "ui"},
     {"guard"},
     {"app"},
