@@ -79,6 +79,16 @@ class Answers:
             return self._loading_page()
         return self._not_yet(path)
 
+    def gate(self, request: Request) -> Response | None:
+        """The response to what must not reach somebody else's app, or is not for it; ``None`` lets the request pass."""
+        path = self._path(request)
+        denial = self._check(request)
+        if denial is not None:
+            return self._refuse(request, denial)
+        if path == "/healthz":
+            return Response.of_json(200, {"status": "ok"})
+        return self._login(request) if path == LOGIN_PATH and self._rules.token else None
+
     def _path(self, request: Request) -> str:
         root = self._root_path
         if root and (request.path == root or request.path.startswith(f"{root}/")):
