@@ -192,6 +192,9 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
         "max_text_chars": config.max_text_chars,
         "max_body_bytes": config.max_body_bytes,
         "queue_size": config.queue_size,
+        "library_dir": str(instance_paths(config).library_dir),
+        "history": config.history == "yes",
+        "history_bytes": config.history_bytes,
     }
     argv = (sys.executable, "-u", str(folder / "webui.py"))
     return ChildSpec("page", argv, environment, settings, cwd=str(folder.parent), takes_listener=True)
@@ -223,6 +226,7 @@ def _engine(
 
 def engine_options(config: Config) -> dict[str, str]:
     """What an engine may want to know beyond device and threads; each takes what it understands."""
+    paths = instance_paths(config)
     return {
         "precision": config.precision,
         "qwen": config.qwen,
@@ -230,7 +234,8 @@ def engine_options(config: Config) -> dict[str, str]:
         "engine_dir": config.engine_dir,
         "idle_unload_s": f"{config.idle_unload:g}",
         "voices_dir": str(Path(config.data_dir) / "voices"),
-        "reference_dirs": str(instance_paths(config).temp_dir),  # where the page keeps what people upload
+        # Where the page keeps what people upload, and the recordings of the library's voices.
+        "reference_dirs": os.pathsep.join((str(paths.temp_dir), str(paths.library_dir / "voices"))),
     }
 
 

@@ -19,6 +19,8 @@ what to do; neither ever holds a secret. The number is the exit code of the comm
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class LauncherError(Exception):
     """A failure with one sentence for a person and, where there is one, the way out.
@@ -110,6 +112,15 @@ class StartError(LauncherError):
 
 
 class FetchError(LauncherError):
-    """Weights are missing, and no mirror serves them rightly."""
+    """Weights are missing, and no mirror serves them rightly.
+
+    Args:
+        message, fix: as of every failure.
+        rejected: address of a mirror to why it does not serve, as a clause.
+    """
 
     exit_code = 10
+
+    def __init__(self, message: str, *, fix: str = "", rejected: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, fix=fix)
+        self.rejected = dict(rejected or {})

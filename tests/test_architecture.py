@@ -40,7 +40,7 @@ LAUNCHER_LAYERS = [
 WEBUI_LAYERS = [
     {"emotion", "text", "audio", "settings"},
     {"engine"},
-    {"queueing", "supervisor_link"},
+    {"queueing", "supervisor_link", "library"},
     {"synthesis"},
     {"api", "ui"},
     {"guard"},

@@ -18,12 +18,14 @@ from starlette.routing import Route
 
 from launcher.access import AccessRules
 from launcher.errors import LauncherError
-from webui.api import login, openai, speech, status
+from webui.api import glossary, history, login, openai, presets, speech, status, voices
 from webui.api.answers import error_answer, launcher_error_answer
 from webui.api.offer import Offer
+from webui.api.preparation import Preparation
 from webui.engine.client import EngineClient
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
 from webui.guard import Guard
+from webui.library.library import Library
 from webui.settings import PageSettings
 from webui.supervisor_link import SupervisorLink
 from webui.synthesis import Synthesis
@@ -31,6 +33,8 @@ from webui.synthesis import Synthesis
 #: Adds the page to the application, at `/`.
 MountPage = Callable[[FastAPI], FastAPI]
 
+#: Of a file with voices or presets, which is written to the disk as it comes: 1,000 voices of 10 s.
+MAX_IMPORT_BYTES = 2**30
 _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -40,6 +44,7 @@ def create_app(
     engine: EngineClient,
     link: SupervisorLink,
     synthesis: Synthesis,
+    library: Library | None = None,
     mount_page: MountPage | None = None,
 ) -> Guard:
     """The guarded application; `Guard.app` is the FastAPI application inside.
@@ -49,15 +54,18 @@ def create_app(
         engine: the engine's process.
         link: the supervisor.
         synthesis: the queue in front of ``engine``.
+        library: voices, presets, glossary and history; ``None`` when it cannot be opened.
         mount_page: adds the page at `/`; ``None`` leaves the API alone.
     """
     app = FastAPI(title="tts-launcher", version=settings.version, docs_url=None, redoc_url=None, openapi_url=None)
     rules = AccessRules(token=settings.token, allowed_hosts=settings.allowed_hosts)
-    offer = Offer(engine, link)
+    offer = Offer(engine, link, library)
+    preparation = Preparation(library, offer)
     app.router.routes += [
         *status.routes(link),
-        *speech.routes(engine, synthesis, offer, max_text_chars=settings.max_text_chars),
-        *openai.routes(synthesis, offer, max_text_chars=settings.max_text_chars, started_at=time.time()),
+        *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
+        *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
+        *_library_routes(library),
         *login.routes(rules),
         Route("/api/{path:path}", _nothing_here, methods=_ANY_METHOD),
         Route("/v1/{path:path}", _nothing_here, methods=_ANY_METHOD),
@@ -68,7 +76,25 @@ def create_app(
     app.add_exception_handler(Exception, _unexpected)
     if mount_page is not None:
         app = mount_page(app)
-    return Guard(app, rules=rules, max_body_bytes=settings.max_body_bytes)
+    larger = {voices.IMPORT_PATH: MAX_IMPORT_BYTES, presets.IMPORT_PATH: MAX_IMPORT_BYTES}
+    return Guard(app, rules=rules, max_body_bytes=settings.max_body_bytes, larger_bodies=larger)
+
+
+def _library_routes(library: Library | None) -> list[Route]:
+    if library is not None:
+        return [route for part in (voices, presets, glossary, history) for route in part.routes(library)]
+    paths = ("/api/voices", "/api/presets", "/api/glossary", "/api/history")
+    return [Route(f"{path}{{rest:path}}", _library_away, methods=_ANY_METHOD) for path in paths]
+
+
+async def _library_away(request: Request) -> Response:
+    return error_answer(
+        request,
+        503,
+        "Voices, presets, glossary and history cannot be opened.",
+        fix="The log says why: launcher logs.",
+        code="library_away",
+    )
 
 
 async def _nothing_here(request: Request) -> Response:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
@@ -64,12 +64,16 @@ class Guard:
         app: what is guarded.
         rules: about Host, Origin and token.
         max_body_bytes: of any request.
+        larger_bodies: paths whose requests may be larger, with their limit: they are written to the disk as they come.
     """
 
-    def __init__(self, app: ASGIApp, *, rules: AccessRules, max_body_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, rules: AccessRules, max_body_bytes: int, larger_bodies: Mapping[str, int] | None = None
+    ) -> None:
         self.app = app
         self._rules = rules
         self._max_body_bytes = max_body_bytes
+        self._larger_bodies = dict(larger_bodies or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request that may not pass, and hands every other one on."""
@@ -118,11 +122,14 @@ class Guard:
 
     def _declares_too_much(self, scope: Scope) -> bool:
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        return length.isdigit() and int(length) > self._max_body_bytes
+        return length.isdigit() and int(length) > self._limit_bytes(scope)
+
+    def _limit_bytes(self, scope: Scope) -> int:
+        return max(self._max_body_bytes, self._larger_bodies.get(scope["path"], 0))
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs the application; a body that grows too large ends the request with 413."""
-        body = _CountedBody(receive, self._max_body_bytes)
+        body = _CountedBody(receive, self._limit_bytes(scope))
         answering = False
 
         async def guarded_send(message: Message) -> None:
@@ -147,7 +154,7 @@ class Guard:
         answer = error_answer(
             HTTPConnection(scope),
             413,
-            f"The request is larger than {self._max_body_bytes} bytes.",
+            f"The request is larger than {self._limit_bytes(scope)} bytes.",
             fix="Send less at once, or raise LAUNCHER_MAX_BODY_BYTES.",
             code="body_too_large",
             headers={"Connection": "close"},

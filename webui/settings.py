@@ -24,6 +24,8 @@ class PageSettings:
         engine_address, control_address: as `launcher.channel` writes addresses.
         temp_dir: private folder (0700) for uploads and Gradio.
         queue_size: requests that may wait; one more is answered 429.
+        library_dir: where voices, presets, glossary and history are kept; empty: nowhere.
+        history, history_bytes: whether takes are kept, and how much sound of them.
     """
 
     instance: str
@@ -42,6 +44,9 @@ class PageSettings:
     max_text_chars: int = 20_000
     max_body_bytes: int = 32 * 1024 * 1024
     queue_size: int = 32
+    library_dir: str = ""
+    history: bool = True
+    history_bytes: int = 2 * 10**9
 
 
 @dataclass(frozen=True)

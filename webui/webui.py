@@ -27,6 +27,7 @@ from webui.supervisor_link import SupervisorLink
 
 if TYPE_CHECKING:
     from webui.guard import Guard
+    from webui.library.library import Library
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +48,10 @@ def serve(settings: PageSettings) -> None:
     _step(link, "import", 0)
     # Hundreds of thousands of objects that stay are made now; looking for garbage among them costs a tenth of the time.
     gc.disable()
+    library = None
     try:
-        app = _build(settings, link)
+        library = _open_library(settings)
+        app = _build(settings, link, library)
         gc.freeze()
         _step(link, "serve", 2)
         sock = _listening_socket(settings)
@@ -68,6 +71,8 @@ def serve(settings: PageSettings) -> None:
     end_with_supervisor(server.ask_to_stop, os._exit, grace_s=GRACE_S + 2)
     server.serve_on(sock)
     link.reporter.stopping()
+    if library is not None:
+        library.close()
     link.reporter.close()
 
 
@@ -91,7 +96,20 @@ def main() -> int:
     return 0
 
 
-def _build(settings: PageSettings, link: SupervisorLink) -> Guard:
+def _open_library(settings: PageSettings) -> Library | None:
+    """The library; a page without it still speaks."""
+    if not settings.library_dir:
+        return None
+    from webui.library.library import Library
+
+    try:
+        return Library(Path(settings.library_dir), keeps_history=settings.history, history_bytes=settings.history_bytes)
+    except LauncherError as error:
+        _log.error("%s", error)
+        return None
+
+
+def _build(settings: PageSettings, link: SupervisorLink, library: Library | None) -> Guard:
     from fastapi import FastAPI
 
     from webui.app import create_app
@@ -106,7 +124,7 @@ def _build(settings: PageSettings, link: SupervisorLink) -> Guard:
         return mount(app, settings=settings)
 
     synthesis = Synthesis(engine, settings.queue_size, link=link)
-    return create_app(settings, engine=engine, link=link, synthesis=synthesis, mount_page=mount_page)
+    return create_app(settings, engine=engine, link=link, synthesis=synthesis, library=library, mount_page=mount_page)
 
 
 def _step(link: SupervisorLink, stage: str, done: int) -> None:

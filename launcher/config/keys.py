@@ -250,6 +250,22 @@ _OWN = (
         parsers.whole_number(1, 10_000),
     ),
     Key(
+        "LAUNCHER_HISTORY",
+        "yes",
+        "Keep every take with its text, parameters and sound: yes or no.",
+        "是否保存每次合成的文本、参数和声音：yes 或 no。",
+        "no",
+        parsers.choice("yes", "no"),
+    ),
+    Key(
+        "LAUNCHER_HISTORY_BYTES",
+        "2GB",
+        "How much sound of takes is kept; the oldest without a star go first.",
+        "历史记录中声音的最大总量；超出时先删除最早且未加星的记录。",
+        "500MB",
+        parsers.size_bytes(1_000_000, 10**13),
+    ),
+    Key(
         "LAUNCHER_MIRRORS",
         "",
         "Mirrors that models are fetched from: a list with options, or a .toml file; see docs/mirrors.md.",

@@ -43,6 +43,7 @@ class Config:
         engine_python, engine_dir, model_dir: absolute paths; empty when they are not set.
         models: names as `fetch` takes them.
         offline: ``yes`` or ``no``; see `is_offline`.
+        history: ``yes`` or ``no``.
         alarm_urls: whom to tell of alarms, as apprise writes addresses.
         data_dir: absolute.
         stop_grace_s, restart_window_s: seconds.
@@ -83,6 +84,8 @@ class Config:
     max_text_chars: int
     max_body_bytes: int
     queue_size: int
+    history: str
+    history_bytes: int
     mirrors: str
     allow_http_mirrors: str
     shared_cache: str

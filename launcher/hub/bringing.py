@@ -127,7 +127,11 @@ def bring(
         ordered = ranking.order(endpoints, one.repo, one.revision)
         told = replace(reporting, progress=whole.begin(one))
         bring_back(config, RepoFolder(hub_cache(config), one.repo).root.name, reporting.progress, reporting.note)
-        fetched = Fetcher(hub_cache(config), ordered, config.standard, reporting=told).fetch(one, update=update)
+        try:
+            fetched = Fetcher(hub_cache(config), ordered, config.standard, reporting=told).fetch(one, update=update)
+        except FetchError as error:
+            ranking.note_waits(error.rejected)
+            raise
         ranking.learn(endpoints, one.repo, one.revision, fetched.rates, fetched.rejected)
         whole.end()
         done.append((one, fetched))

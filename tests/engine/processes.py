@@ -22,6 +22,7 @@ from launcher.channel import Channel, bind_socket
 from webui.app import MountPage, create_app
 from webui.engine.client import EngineClient
 from webui.engine.serving import ChildServer
+from webui.library.library import Library
 from webui.settings import PageSettings
 from webui.supervisor_link import SupervisorLink
 from webui.synthesis import Synthesis
@@ -137,6 +138,7 @@ def page(
     *,
     mount_page: Callable[[PageSettings], MountPage] | None = None,
     patience_s: float = PATIENCE_S,
+    library: Library | None = None,
     **changes: Any,
 ) -> Iterator[str]:
     """A page's server in a thread; gives its address. ``changes`` are fields of `PageSettings`."""
@@ -165,6 +167,7 @@ def page(
         link=link,
         synthesis=Synthesis(engine, settings.queue_size, patience_s=patience_s),
         mount_page=mount_page(settings) if mount_page else None,
+        library=library,
     )
     started = threading.Event()
     server = ChildServer(app, grace_s=1, on_started=started.set, on_stopping=link.close)

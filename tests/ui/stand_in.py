@@ -30,6 +30,7 @@ from launcher.frames import MEDIA_TYPE, encode_event, encode_pcm
 from launcher.progress import Progress
 from webui.engine.base import EngineInfo, SpeechRequest, Voice
 from webui.settings import PageSettings
+from webui.ui.assets import Assets
 from webui.ui.page import mount
 
 RATE_HZ = 24_000
@@ -230,11 +231,13 @@ def settings(**changes: Any) -> PageSettings:
     return PageSettings(**{**values, "temp_dir": tempfile.gettempdir(), **changes})
 
 
-def build(service: StandIn, **changes: Any) -> ASGIApp:
-    """The application: routes first, then the page."""
+def build(
+    service: StandIn, *, tabs: tuple[Any, ...] | None = None, assets: Assets | None = None, **changes: Any
+) -> ASGIApp:
+    """The application: routes first, then the page; ``tabs`` and ``assets`` as `webui.ui.page.mount` takes them."""
     app = FastAPI()
     add_routes(app, service)
-    return Policy(mount(app, settings=settings(**changes)))
+    return Policy(mount(app, settings=settings(**changes), tabs=tabs, assets=assets))
 
 
 @contextlib.contextmanager

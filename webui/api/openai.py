@@ -22,6 +22,7 @@ from launcher.frames import EVENT, PCM, Frame
 from webui.api.body import read_object
 from webui.api.offer import Offer
 from webui.api.openai_voices import voice_id
+from webui.api.preparation import Preparation, take_use_glossary
 from webui.api.speech import client_of
 from webui.audio import MEDIA_TYPES, STREAMED_FORMATS, check_format, encode, wav_header
 from webui.engine.base import EngineInfo, SpeechRequest
@@ -43,12 +44,15 @@ _REQUEST_FIELDS = (
 IGNORED_HEADER = "X-Ignored-Fields"
 
 
-def routes(synthesis: Synthesis, offer: Offer, *, max_text_chars: int, started_at: float) -> list[Route]:
+def routes(
+    synthesis: Synthesis, offer: Offer, preparation: Preparation, *, max_text_chars: int, started_at: float
+) -> list[Route]:
     """The routes, over the queue in front of the engine.
 
     Args:
         synthesis: speaks.
         offer: which voices and models there are.
+        preparation: makes the engine's request of a client's, and keeps what is spoken.
         max_text_chars: longest ``input``.
         started_at: seconds since 1970, for the ``created`` of the models.
     """
@@ -67,16 +71,19 @@ def routes(synthesis: Synthesis, offer: Offer, *, max_text_chars: int, started_a
         info = await offer.info()
         _check_model(data.get("model", OWN_MODEL), [info.name, OWN_MODEL, *OPENAI_MODELS])
         audio_format = _audio_format(data)
+        use_glossary = take_use_glossary(data)
         wanted = _speech_request(data, info, max_text_chars)
-        headers = {"Cache-Control": "no-store"}
+        prepared = await preparation.prepare(wanted, "api", use_glossary=use_glossary)
+        headers = {"Cache-Control": "no-store", **prepared.headers}
         if data.get("instructions") and not wanted.emotion_text:
             headers[IGNORED_HEADER] = "instructions"
         client = client_of(request, "api")
         if audio_format in STREAMED_FORMATS:
-            sound = _streamed(synthesis.speak(wanted, client), info, audio_format)
+            spoken = preparation.recorded(synthesis.speak(prepared.request, client), prepared)
+            sound = _streamed(spoken, info, audio_format)
             first = await begin(sound, request.receive)
             return StreamedAnswer(sound, media_type=MEDIA_TYPES[audio_format], headers=headers, first=first)
-        frames = synthesis.speak(wanted, client, buffered=True)
+        frames = preparation.recorded(synthesis.speak(prepared.request, client, buffered=True), prepared)
         body, media_type = await while_connected(request.receive, _whole(frames, info, audio_format))
         return Response(body, media_type=media_type, headers=headers)
 

@@ -18,6 +18,7 @@ from launcher.frames import MEDIA_TYPE, Frame, encode_event
 from webui.api.answers import describe_error
 from webui.api.body import read_object
 from webui.api.offer import Offer
+from webui.api.preparation import Preparation, take_use_glossary
 from webui.engine.base import SpeechRequest
 from webui.engine.client import EngineClient
 from webui.engine.streaming import StreamedAnswer, begin
@@ -25,21 +26,27 @@ from webui.synthesis import Synthesis
 from webui.text import clean
 
 
-def routes(engine: EngineClient, synthesis: Synthesis, offer: Offer, *, max_text_chars: int) -> list[Route]:
+def routes(
+    engine: EngineClient, synthesis: Synthesis, offer: Offer, preparation: Preparation, *, max_text_chars: int
+) -> list[Route]:
     """The routes, over one engine and the queue in front of it."""
 
     async def info(_request: Request) -> Response:
         return JSONResponse((await offer.info()).to_json(), headers={"Cache-Control": "no-store"})
 
     async def segments(request: Request) -> Response:
-        wanted = await speech_request(request, max_text_chars)
-        return JSONResponse({"segments": await engine.segments(wanted)})
+        wanted, use_glossary = await speech_request(request, max_text_chars)
+        prepared = await preparation.prepare(wanted, "page", use_glossary=use_glossary)
+        return JSONResponse({"segments": await engine.segments(prepared.request)})
 
     async def speak(request: Request) -> Response:
-        wanted = await speech_request(request, max_text_chars)
-        frames = _encoded(synthesis.speak(wanted, client_of(request, "page")))
+        wanted, use_glossary = await speech_request(request, max_text_chars)
+        prepared = await preparation.prepare(wanted, "page", use_glossary=use_glossary)
+        spoken = synthesis.speak(prepared.request, client_of(request, "page"))
+        frames = _encoded(preparation.recorded(spoken, prepared))
         first = await begin(frames, request.receive)
-        return StreamedAnswer(frames, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"}, first=first)
+        headers = {"Cache-Control": "no-store", **prepared.headers}
+        return StreamedAnswer(frames, media_type=MEDIA_TYPE, headers=headers, first=first)
 
     return [
         Route("/api/info", info, methods=["GET"]),
@@ -48,8 +55,8 @@ def routes(engine: EngineClient, synthesis: Synthesis, offer: Offer, *, max_text
     ]
 
 
-async def speech_request(request: Request, max_text_chars: int) -> SpeechRequest:
-    """The body as a request with cleaned text.
+async def speech_request(request: Request, max_text_chars: int) -> tuple[SpeechRequest, bool]:
+    """The body as a request with cleaned text, and whether the library's glossary is applied.
 
     Raises:
         SpeechError: naming the first field that is wrong.
@@ -58,7 +65,8 @@ async def speech_request(request: Request, max_text_chars: int) -> SpeechRequest
     text = data.get("text")
     if isinstance(text, str):
         data["text"] = clean(text, max_text_chars)
-    return SpeechRequest.from_json(data)
+    use_glossary = take_use_glossary(data)
+    return SpeechRequest.from_json(data), use_glossary
 
 
 def client_of(request: Request, kind: str) -> str:

@@ -98,6 +98,8 @@ class EngineInfo:
             ``clone``, ``seed``, ``duration``, ``glossary``, ``generation_parameters``.
         notes: one or two sentences for people, by language code: what kind of voice this is, what others add.
         speed_range: smallest and largest `SpeechRequest.speed`.
+        weights: what it speaks with: commit of each repository, or digest of each file; may be empty before
+            `Engine.load`.
     """
 
     name: str
@@ -109,6 +111,7 @@ class EngineInfo:
     capabilities: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     speed_range: tuple[float, float] = SPEED_RANGE
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The value as a JSON object; `from_json` reads it back."""

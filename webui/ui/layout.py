@@ -21,6 +21,7 @@ from webui.ui.engine_banner import engine_banner
 from webui.ui.engine_note import engine_note
 from webui.ui.masthead import masthead
 from webui.ui.player import Player, player_panel
+from webui.ui.tabs import SPEAK, TABS, Tab, build_tab, tab_bar
 from webui.ui.text import TextPanel, text_panel
 from webui.ui.voice import VoicePanel, voice_panel
 
@@ -33,6 +34,7 @@ class Panels:
 
     masthead: gr.Column
     banner: gr.Column
+    tabs: gr.Column
     text: TextPanel
     player: Player
     voice: VoicePanel
@@ -40,16 +42,23 @@ class Panels:
     note: gr.Column
 
 
-def build_page(texts: gr.I18n) -> tuple[gr.Blocks, Panels]:
-    """The page's blocks; two columns where there is room, one on a phone, in the order of reading."""
+def build_page(texts: gr.I18n, tabs: tuple[Tab, ...] = TABS) -> tuple[gr.Blocks, Panels]:
+    """The page's blocks; two columns where there is room, one on a phone, in the order of reading.
+
+    Args:
+        texts: of the components' labels.
+        tabs: besides the Speak tab.
+    """
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
-        top, banner = masthead(), engine_banner()
-        with gr.Row(elem_id="tts-columns"):
+        top, banner, bar = masthead(), engine_banner(), tab_bar()
+        with gr.Column(elem_id=SPEAK.panel_id, min_width=0), gr.Row(elem_id="tts-columns"):
             with gr.Column(elem_id="tts-left", min_width=0):
                 text, player, note = text_panel(texts), player_panel(texts), engine_note()
             with gr.Column(elem_id="tts-right", min_width=0):
                 voice, emotion = voice_panel(texts), emotion_panel(texts)
-    return demo, Panels(top, banner, text, player, voice, emotion, note)
+        for tab in tabs:
+            build_tab(tab)
+    return demo, Panels(top, banner, bar, text, player, voice, emotion, note)
 
 
 def wire(panels: Panels) -> dict[str, Any]:
@@ -58,6 +67,7 @@ def wire(panels: Panels) -> dict[str, Any]:
     return {
         "masthead": panels.masthead.elem_id,
         "banner": panels.banner.elem_id,
+        "tabBar": panels.tabs.elem_id,
         "note": panels.note.elem_id,
         "textPanel": panels.text.panel.elem_id,
         "text": panels.text.text.elem_id,

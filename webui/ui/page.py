@@ -20,13 +20,23 @@ from webui.ui.gradio_import import prepare_import
 if TYPE_CHECKING:
     import gradio as gr
 
+    from webui.ui.tabs import Tab
 
-def mount(app: FastAPI, *, settings: PageSettings) -> FastAPI:
+
+def mount(
+    app: FastAPI,
+    *,
+    settings: PageSettings,
+    tabs: tuple[Tab, ...] | None = None,
+    assets: page_assets.Assets | None = None,
+) -> FastAPI:
     """Mounts the page at ``/``; every other route must have been added before.
 
     Args:
         app: the application that has the HTTP routes of the speech service.
         settings: of the page's process.
+        tabs: besides the Speak tab; ``None`` takes `webui.ui.tabs.TABS`.
+        assets: scripts, styles and texts; ``None`` reads the package's.
 
     Returns:
         The same application.
@@ -35,11 +45,13 @@ def mount(app: FastAPI, *, settings: PageSettings) -> FastAPI:
     import gradio as gr
 
     from webui.ui.layout import TITLE, build_page, wire
+    from webui.ui.tabs import SPEAK, TABS, describe
 
-    assets = page_assets.collect()
+    assets = assets or page_assets.collect()
     page_assets.serve(app, assets)
     texts = gr.I18n(**gradio_texts(load_catalogs()))
-    demo, panels = build_page(texts)
+    tabs = TABS if tabs is None else tabs
+    demo, panels = build_page(texts, tabs)
     configuration = {
         "title": TITLE,
         "version": settings.version,
@@ -47,6 +59,7 @@ def mount(app: FastAPI, *, settings: PageSettings) -> FastAPI:
         "languages": LANGUAGES,
         "catalogs": {code: assets.address(f"i18n/{code}.json") for code in LANGUAGES},
         "parts": wire(panels),
+        "tabs": [describe(tab, assets) for tab in (SPEAK, *tabs)],
     }
     return mount_blocks(app, demo, settings=settings, texts=texts, head=_head(assets, configuration))
 
@@ -83,7 +96,8 @@ def mount_blocks(
 
 def _head(assets: page_assets.Assets, configuration: dict[str, Any]) -> str:
     value = html.escape(json.dumps(configuration, ensure_ascii=False), quote=True)
-    sheets = sorted(name for name in assets.files if name.endswith(".css"))
+    # A tab's own styles come when it is opened.
+    sheets = sorted(name for name in assets.files if name.endswith(".css") and not name.startswith("css/tab_"))
     return "".join(
         [
             f'<meta name="tts-page" content="{value}">',

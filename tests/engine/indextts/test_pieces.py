@@ -14,8 +14,8 @@ from launcher.hub.catalog import lookup
 from tests.engine.indextts.process import write_recording
 from webui.emotion import EmotionVector
 from webui.engine.base import GenerationParameters, SpeechRequest
+from webui.engine.glossary import apply_glossary
 from webui.engine.indextts.files import INDEXTTS_2, INDEXTTS_2_5, ModelFiles, check_file, find_files, lay_out
-from webui.engine.indextts.glossary import apply_glossary
 from webui.engine.indextts.guidance import emotion_of, generation_arguments
 from webui.engine.indextts.options import Options, place
 from webui.engine.indextts.plan import plan_segments, tokens

@@ -28,8 +28,8 @@ from webui.engine.base import (
     Segment,
     SpeechRequest,
 )
+from webui.engine.glossary import apply_glossary
 from webui.engine.indextts.files import INDEXTTS_2, INDEXTTS_2_5, FoundFiles, ModelFiles, find_files, lay_out
-from webui.engine.indextts.glossary import apply_glossary
 from webui.engine.indextts.guidance import Emotion, emotion_of, generation_arguments
 from webui.engine.indextts.options import Options, Placement, place
 from webui.engine.indextts.plan import CODES_PER_TOKEN, SEGMENT_TOKENS, plan_segments, tokens
@@ -97,6 +97,7 @@ class IndexTTS:
             capabilities=self._capabilities(),
             notes=self.notes,
             speed_range=self.speed_range,
+            weights={} if self._files is None else dict(self._files.commits),
         )
 
     def load(self, report: ReportProgress) -> None:

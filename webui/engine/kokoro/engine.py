@@ -138,6 +138,7 @@ class KokoroEngine:
             device="cpu",
             capabilities=("emotion_vector",),
             notes=_NOTES,
+            weights={self._source.name: f"sha256:{self._source.digest.sha256}"},
         )
 
     def segments(self, request: SpeechRequest) -> list[Segment]:

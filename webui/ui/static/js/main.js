@@ -13,6 +13,7 @@ import { Player } from "./panel_player.js";
 import { TextPanel } from "./panel_text.js";
 import { VoicePanel } from "./panel_voice.js";
 import { SpeechFailure } from "./speech.js";
+import { Tabs } from "./tabs.js";
 import { Take } from "./take.js";
 import { browserLanguage, setLanguage } from "./texts.js";
 
@@ -26,7 +27,9 @@ async function start() {
   const [elements] = await Promise.all([findParts(), setLanguage(first, address(page.catalogs[first]))]);
   const engine = new EngineWatch();
   const panels = build(elements, engine);
-  connect(elements, panels, engine);
+  const tabs = new Tabs(elements.tabBar, elements.tabs, { engine, page, address });
+  connect(elements, panels, engine, tabs);
+  addEventListener("tts:use", (event) => use(panels, tabs, event.detail));
   engine.start();
   document.documentElement.dataset.ready = "true";
 }
@@ -34,7 +37,8 @@ async function start() {
 async function findParts() {
   const { emotions, ...parts } = page.parts;
   const find = async (ids) => Object.fromEntries(await Promise.all(Object.entries(ids).map(async ([name, id]) => [name, await appear(id)])));
-  return { ...(await find(parts)), emotions: await find(emotions) };
+  const tabs = await Promise.all(page.tabs.map(async (tab) => ({ ...tab, node: await appear(tab.panel) })));
+  return { ...(await find(parts)), emotions: await find(emotions), tabs };
 }
 
 function build(at, engine) {
@@ -81,7 +85,7 @@ function build(at, engine) {
 }
 
 /** What happens when a person acts: Generate and Stop by button and by key. */
-function connect(at, panels, engine) {
+function connect(at, panels, engine, tabs) {
   let take = null;
   const stop = () => take?.stop();
   const generate = async () => {
@@ -104,6 +108,7 @@ function connect(at, panels, engine) {
   at.stop.addEventListener("click", stop);
   addEventListener("keydown", (event) => {
     if (event.isComposing) return; // Enter and Escape belong to the input method while characters are chosen
+    if (event.defaultPrevented || tabs.current !== "speak") return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       generate();
@@ -127,6 +132,14 @@ async function run(take, panels, engine) {
 function read({ text, voice, emotion }) {
   const request = { text: text.text, voice: voice.voice, language: voice.language, speed: voice.speed.value };
   return emotion.available ? { ...request, emotion: emotion.emotion, intensity: emotion.intensity } : request;
+}
+
+/** Puts fields of a SpeechRequest into the panels, whoever sent them: another tab, or a file. */
+function use({ text, voice, emotion }, tabs, request) {
+  if (typeof request.text === "string") text.text = request.text;
+  voice.use(request);
+  if (request.emotion) emotion.set(request.emotion, request.intensity ?? 1);
+  tabs.select("speak");
 }
 
 function limits({ text }) {

@@ -41,6 +41,10 @@ export class TextPanel {
     return [...this.#area.value].length;
   }
 
+  set text(text) {
+    enter(this.#area, text);
+  }
+
   focus() {
     this.#area.focus();
   }
