@@ -20,9 +20,11 @@ from launcher.cache.layout import cache_dir, child_environment, instance_paths
 from launcher.config import Config
 from launcher.engines.choice import EngineChoice, choose
 from launcher.engines.environments import EMBEDDED_ENGINE
+from launcher.engines.threads import THREADS_VARIABLE, engine_threads
 from launcher.errors import StartError
 from launcher.process.child import ChildSpec
 from launcher.process.facts import MARK_VARIABLE
+from launcher.process.snapshot import engine_names
 
 if TYPE_CHECKING:
     from launcher.hub.bringing import Missing
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 #: What keeps a child's libraries off the network.
 _OFFLINE_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+#: Which GPUs CUDA shows to a process.
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 #: Folders that hold other packages besides ours, which a foreign interpreter must not see.
 _SHARED_FOLDERS = frozenset({"site-packages", "dist-packages"})
 
@@ -43,6 +47,7 @@ class Addresses:
         control, engine: as `launcher.channel` writes addresses.
         control_token, engine_token: their secrets; empty on Unix sockets.
         mark: `LAUNCHER_INSTANCE_MARK` of the run.
+        further_engines: of the engines beside the first.
     """
 
     host: str
@@ -52,6 +57,12 @@ class Addresses:
     mark: str
     control_token: str = ""
     engine_token: str = ""
+    further_engines: tuple[str, ...] = ()
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Every engine's address, the first one's first."""
+        return (self.engine, *self.further_engines)
 
 
 def settle(config: Config, choice: EngineChoice) -> Config:
@@ -84,7 +95,7 @@ def project_dirs() -> tuple[str, ...]:
 def child_specs(
     config: Config, addresses: Addresses, base: Mapping[str, str], choice: EngineChoice | None = None
 ) -> dict[str, ChildSpec]:
-    """How to start the children: ``page``, ``engine``, and ``weights`` when the engine needs files from a hub.
+    """How to start the children: ``page``, an engine for each address, ``weights`` when they need files from a hub.
 
     Args:
         config: the settings.
@@ -112,7 +123,7 @@ def child_specs(
     is_served = needs_files or choice.name == EMBEDDED_ENGINE or config.is_offline
     specs = {
         "page": _page(config, addresses, folder, quiet),
-        "engine": _engine(config, addresses, folder, quiet if is_served else environment, choice),
+        **_engines(config, addresses, folder, quiet if is_served else environment, choice),
     }
     if needs_files:
         specs["weights"] = _weights(config, addresses, folder, environment, choice)
@@ -182,6 +193,7 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
         "host": addresses.host,
         "port": addresses.port,
         "engine_address": addresses.engine,
+        "further_engine_addresses": list(addresses.further_engines),
         "engine_token": addresses.engine_token,
         "control_address": addresses.control,
         "control_token": addresses.control_token,
@@ -200,28 +212,44 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
     return ChildSpec("page", argv, environment, settings, cwd=str(folder.parent), takes_listener=True)
 
 
-def _engine(
+def _engines(
     config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str], choice: EngineChoice
-) -> ChildSpec:
+) -> dict[str, ChildSpec]:
+    """The engines, alike but for name, address and device."""
+    threads = engine_threads(config, choice.name, environment)
     settings = {
         "instance": config.instance,
         "engine": choice.name,
-        "address": addresses.engine,
         "token": addresses.engine_token,
         "control_address": addresses.control,
         "control_token": addresses.control_token,
         "cache_dir": str(cache_dir(config)),
-        "device": config.device,
-        "threads": config.threads,
+        "threads": threads,
         "options": engine_options(config),
     }
     # CUDA would put the fastest GPU first; nvidia-smi, `engine ls` and so cuda:N count along the bus.
-    environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **environment}
+    environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", THREADS_VARIABLE: str(threads), **environment}
     python = str(choice.interpreter)
     if python != sys.executable:
         environment = {**environment, "PYTHONPATH": str(own_folder(config, folder))}
     argv = (python, "-u", "-m", "webui.engine.worker")
-    return ChildSpec("engine", argv, environment, settings, cwd=str(folder.parent))
+    specs: dict[str, ChildSpec] = {}
+    names = engine_names(len(addresses.engines))
+    for name, address, device in zip(names, addresses.engines, config.devices, strict=False):
+        seen, shown = _one_gpu(environment, device) if config.gpu else (environment, device)
+        own = {**settings, "component": name, "address": address, "device": shown}
+        specs[name] = ChildSpec(name, argv, seen, own, cwd=str(folder.parent))
+    return specs
+
+
+def _one_gpu(environment: Mapping[str, str], device: str) -> tuple[Mapping[str, str], str]:
+    """An environment in which CUDA shows one GPU alone, so that no library touches another's, and its name there."""
+    number = int(device.partition(":")[2])
+    listed = environment.get(_VISIBLE)
+    words = None if listed is None else [word.strip() for word in listed.split(",")]
+    # Numbers count what CUDA would show; one that is not there shows nothing, which the engine names.
+    seen = str(number) if words is None else words[number] if number < len(words) else ""
+    return {**environment, _VISIBLE: seen}, "cuda:0"
 
 
 def engine_options(config: Config) -> dict[str, str]:

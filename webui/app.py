@@ -23,6 +23,7 @@ from webui.api.answers import error_answer, launcher_error_answer
 from webui.api.offer import Offer
 from webui.api.preparation import Preparation
 from webui.engine.client import EngineClient
+from webui.engine.pool import EnginePool
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
 from webui.guard import Guard
 from webui.library.library import Library
@@ -41,7 +42,7 @@ _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 def create_app(
     settings: PageSettings,
     *,
-    engine: EngineClient,
+    engine: EngineClient | EnginePool,
     link: SupervisorLink,
     synthesis: Synthesis,
     library: Library | None = None,
@@ -51,7 +52,7 @@ def create_app(
 
     Args:
         settings: of the page's process.
-        engine: the engine's process.
+        engine: the engine's process, or several.
         link: the supervisor.
         synthesis: the queue in front of ``engine``.
         library: voices, presets, glossary and history; ``None`` when it cannot be opened.

@@ -22,6 +22,7 @@ class PageSettings:
         token: secret that every request needs; empty on loopback without one.
         allowed_hosts: names and addresses that a Host header may carry, without port; ``*`` allows any.
         engine_address, control_address: as `launcher.channel` writes addresses.
+        further_engine_addresses: of the engines beside the first; `engine_token` is theirs, too.
         temp_dir: private folder (0700) for uploads and Gradio.
         queue_size: requests that may wait; one more is answered 429.
         library_dir: where voices, presets, glossary and history are kept; empty: nowhere.
@@ -47,6 +48,7 @@ class PageSettings:
     library_dir: str = ""
     history: bool = True
     history_bytes: int = 2 * 10**9
+    further_engine_addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class WorkerSettings:
 
     Attributes:
         engine: registry name.
+        component: what the supervisor calls this engine among several.
         address: where to serve, as `launcher.channel` writes addresses.
         token: secret that every request needs; empty on a Unix socket.
         cache_dir: the pinned cache's root (the folder that holds ``huggingface/``, ``kokoro/``...).
@@ -72,6 +75,7 @@ class WorkerSettings:
     control_token: str = ""
     device: str = "auto"
     threads: int = 0
+    component: str = "engine"
     options: dict[str, str] = field(default_factory=dict)
 
 

@@ -114,10 +114,12 @@ def _build(settings: PageSettings, link: SupervisorLink, library: Library | None
 
     from webui.app import create_app
     from webui.engine.client import EngineClient
+    from webui.engine.pool import EnginePool
     from webui.synthesis import Synthesis
     from webui.ui.page import mount
 
-    engine = EngineClient(settings.engine_address, settings.engine_token)
+    addresses = (settings.engine_address, *settings.further_engine_addresses)
+    engine = EnginePool([EngineClient(address, settings.engine_token) for address in addresses])
 
     def mount_page(app: FastAPI) -> FastAPI:
         _step(link, "build", 1)

@@ -37,6 +37,7 @@ from launcher.process.facts import new_mark, observe
 from launcher.process.logs import LogWriter
 from launcher.process.notify import Notifier, forget, inherited_socket
 from launcher.process.runfile import RunFile, RunRecord
+from launcher.process.snapshot import engine_names
 from launcher.process.supervisor import Settings, Supervisor
 from launcher.process.takeover import Claim, end_leftovers, remove_dead_sockets, take_port
 from launcher.process.timings import StartTimes
@@ -190,12 +191,17 @@ def _bind_control(config: Config, paths: InstancePaths, port: int) -> tuple[sock
         raise storage_error(error, _SETTING, paths.runtime_dir) from None
     mark = new_mark(config.instance, str(config.data_dir))
     unix = control.startswith("unix:")
+    # Named after the run: an engine that outlived a crash must not take the new one's socket away when it goes.
+    engine, *further = (
+        _local_address(paths.runtime_dir, f"{name}-{mark[-8:]}") if unix else f"tcp:127.0.0.1:{_free_port()}"
+        for name in engine_names(len(config.devices))
+    )
     return sock, Addresses(
         host=config.host,
         port=port,
         control=control,
-        # Named after the run: an engine that outlived a crash must not take the new one's socket away when it goes.
-        engine=_local_address(paths.runtime_dir, f"engine-{mark[-8:]}") if unix else f"tcp:127.0.0.1:{_free_port()}",
+        engine=engine,
+        further_engines=tuple(further),
         mark=mark,
         control_token="" if unix else os.urandom(24).hex(),
         engine_token="" if unix else os.urandom(24).hex(),

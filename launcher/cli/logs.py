@@ -15,13 +15,14 @@ from launcher.errors import ConfigError
 from launcher.process.log_reader import follow, parse_line, read_lines, wanted
 
 COMPONENTS = ("supervisor", "page", "engine", "weights")
+_COMPONENT = re.compile(rf"({'|'.join(COMPONENTS)})|engine-\d{{1,2}}")
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @click.command(name="logs", help="Show the logs, or follow them with -f; they are kept after a stop.")
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on with every line as it comes, until Ctrl-C.")
-@click.option("--component", type=click.Choice(COMPONENTS), help="Only this one's lines.")
+@click.option("--component", metavar="NAME", help=f"Only this one's lines: {', '.join(COMPONENTS)}, or engine-2...")
 @click.option("--since", metavar="WHEN", help="Only younger lines: 90s, 10m, 2h, 1d, or 2026-01-31T12:00.")
 @click.option("--grep", "pattern", metavar="REGEX", help="Only lines in which this is found; case does not matter.")
 @click.option("-n", "--lines", type=click.IntRange(0), default=200, show_default=True, help="How many old lines.")
@@ -30,6 +31,10 @@ def command(
     context: Context, *, following: bool, component: str | None, since: str | None, pattern: str | None, lines: int
 ) -> None:
     """Prints log lines; with ``--json`` each as an object."""
+    if component is not None and not _COMPONENT.fullmatch(component):
+        raise ConfigError(
+            f"--component {component!r:.60} is no component.", fix=f"Use {', '.join(COMPONENTS)}, or engine-2..."
+        )
     log_dir = instance_paths(context.load_config()).log_dir
     test = wanted(component=component, since=_moment(since), pattern=_compiled(pattern))
     if following:

@@ -30,6 +30,8 @@ _CLEARING_S = 5.0
 @click.option("--port", metavar="N", help="Port of the page and the API; auto takes a free one (LAUNCHER_PORT).")
 @click.option("--engine", metavar="NAME", help="Speech engine (LAUNCHER_ENGINE).")
 @click.option("--device", metavar="NAME", help="auto, cpu or cuda:N (LAUNCHER_DEVICE).")
+@click.option("--gpu", "gpus", metavar="N,M", help="Spread engines over these GPUs, one each (LAUNCHER_GPU).")
+@click.option("--engines", metavar="N", help="So many engines side by side (LAUNCHER_ENGINES).")
 @click.option("--install", is_flag=True, help="Install the engine when it is missing, without asking.")
 @click.option(
     "--offline", is_flag=True, help="Use no network at all; fail when something is missing (LAUNCHER_OFFLINE)."
@@ -46,6 +48,8 @@ def command(
     port: str | None,
     engine: str | None,
     device: str | None,
+    gpus: str | None,
+    engines: str | None,
     install: bool,
     offline: bool,
     open_browser: bool | None,
@@ -59,6 +63,8 @@ def command(
         "LAUNCHER_PORT": port,
         "LAUNCHER_ENGINE": engine,
         "LAUNCHER_DEVICE": device,
+        "LAUNCHER_GPU": gpus,
+        "LAUNCHER_ENGINES": engines,
         "LAUNCHER_OFFLINE": "yes" if offline else None,
         "LAUNCHER_OPEN_BROWSER": None if open_browser is None else ("yes" if open_browser else "no"),
     }

@@ -38,7 +38,9 @@ class Config:
         token: empty when there is none, which only a loopback ``host`` may have.
         allowed_hosts: names without port; holds ``*`` when any name is allowed.
         root_path: empty, or starts with ``/`` and does not end with one.
-        threads: 0 lets the engine choose.
+        engines: how many at least; see `devices`.
+        gpu: numbers of the GPUs; empty when ``device`` says where to compute.
+        threads: of each engine; 0 shares the usable cores among them.
         idle_unload: seconds; 0 never.
         engine_python, engine_dir, model_dir: absolute paths; empty when they are not set.
         models: names as `fetch` takes them.
@@ -63,6 +65,8 @@ class Config:
     root_path: str
     engine: str
     device: str
+    engines: int
+    gpu: tuple[int, ...]
     threads: int
     precision: str
     qwen: str
@@ -96,6 +100,12 @@ class Config:
     values: tuple[SettingValue, ...]
     dotenv_path: Path | None
     warnings: tuple[str, ...]
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The device of each engine: as many as are asked for, and at least one on each GPU."""
+        named = [f"cuda:{number}" for number in self.gpu] or [self.device]
+        return tuple(named[index % len(named)] for index in range(max(self.engines, len(named))))
 
     @property
     def is_offline(self) -> bool:

@@ -165,6 +165,14 @@ def device(value: str) -> str:
     return word
 
 
+def gpu_numbers(value: str) -> tuple[int, ...]:
+    """Numbers of GPUs, separated by commas."""
+    words = [word.strip() for word in value.split(",")]
+    if not all(re.fullmatch(r"\d{1,3}", word, re.ASCII) for word in words) or len(set(map(int, words))) < len(words):
+        raise BadValue("is no list of different GPUs.", "Write their numbers with commas between, such as 0,1.")
+    return tuple(map(int, words))
+
+
 def host(value: str) -> str:
     """An address or name to listen on, without port and brackets."""
     name = value.lower()

@@ -21,7 +21,7 @@ from launcher.errors import ConfigError
 MASK = "********"
 APP_NAME = "tts-launcher"
 #: Settings whose empty value is an empty tuple.
-_LISTS = frozenset({"LAUNCHER_ALLOWED_HOSTS", "LAUNCHER_MODELS"})
+_LISTS = frozenset({"LAUNCHER_ALLOWED_HOSTS", "LAUNCHER_GPU", "LAUNCHER_MODELS"})
 _OFFICIAL_HUB = "https://huggingface.co"
 
 
@@ -251,6 +251,8 @@ def _build(
             standard[key.name] = str(parsed[key.name])
     own = {key.attribute: parsed[key.name] for key in KEYS if key.is_ours}
     own["allowed_hosts"] = _allowed_hosts(own["host"], own["allowed_hosts"])
+    if own["gpu"]:  # who looks at one device only looks at the first one's
+        own["device"] = f"cuda:{own['gpu'][0]}"
     return Config(
         **own,
         standard=standard,

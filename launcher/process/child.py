@@ -33,7 +33,7 @@ class ChildSpec:
     """How to start a child.
 
     Attributes:
-        component: ``page``, ``engine`` or ``weights``.
+        component: ``page``, ``engine``, ``engine-2``... or ``weights``.
         argv: command line; holds no secret.
         environment: all of it, without the instance's mark.
         settings: what its standard input says, as `webui/settings.py` reads it.

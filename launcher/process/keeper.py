@@ -273,7 +273,7 @@ class Keeper:
     def _became_unloaded(self) -> None:
         self._unloading = False
         self._status.enter(self.component, "unloaded")
-        self._status.stage(self.component, "waiting")
+        self._status.rest(self.component)
         self._log("info", f"{self.component} is unloaded; the next request brings it back")
         self._hooks.changed()
         if self._wanted_again:

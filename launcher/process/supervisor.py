@@ -21,13 +21,14 @@ from launcher.errors import LauncherError
 from launcher.process.answers import Answers
 from launcher.process.child import Child, ChildSpec, LogSink
 from launcher.process.control import ControlServer, RefusedError
+from launcher.process.engines import Engines
 from launcher.process.facts import observe
 from launcher.process.health import CrashBudget, Patience
 from launcher.process.keeper import Hooks, Keeper, Spawn
 from launcher.process.listener import Listener
 from launcher.process.loop import Loop
 from launcher.process.runfile import RunFile, RunRecord
-from launcher.process.snapshot import COMPONENTS, WEIGHTS, Status
+from launcher.process.snapshot import ALL_ENGINES, ENGINE, WEIGHTS, Status, kind_of
 from launcher.process.timings import StartTimes
 
 #: An engine that is busy computing ends within this; `stop` may ask for more or less.
@@ -95,6 +96,7 @@ class Supervisor:
         self._on_change = on_change
         self._spawn = spawn
         self._keepers: dict[str, Keeper] = {}
+        self._engines = Engines(self.loop.clock)
         self._error: LauncherError | None = None
         self.status = Status(
             instance=record.instance,
@@ -114,28 +116,23 @@ class Supervisor:
         """Starts the children; called once, in the loop.
 
         Args:
-            specs: the page's and the engine's; ``weights`` when the engine needs files that can be fetched.
-            weights_missing: whether they must be fetched before the engine starts.
+            specs: the page's and the engines'; ``weights`` when the engines need files that can be fetched.
+            weights_missing: whether they must be fetched before the engines start.
         """
         if self.status.stopping:
             return
+        self.status.expect_engines(tuple(name for name in specs if kind_of(name) == ENGINE))
         for name, spec in specs.items():
-            self._keepers[name] = Keeper(
-                spec,
-                loop=self.loop,
-                status=self.status,
-                logs=self._logs,
-                hooks=self._hooks(spec),
-                budget=CrashBudget(self._settings.restart_limit, self._settings.restart_window_s),
-                patience=self._settings.patience,
-                times=self._times,
-                spawn=self._spawn,
-            )
+            self._keepers[name] = self._keep(spec)
+            if name in self.status.engines:
+                self._engines.add(self._keepers[name])
         if weights_missing:
             self.status.expect_weights()
-        for name in COMPONENTS:
-            if name in self._keepers:
-                self._keepers[WEIGHTS if name == "engine" and weights_missing else name].start()
+        self._keepers["page"].start()
+        if weights_missing:
+            self._keepers[WEIGHTS].start()
+        else:
+            self._engines.start()
 
     def take(self, engine: str, reason: str) -> None:
         """Shows with the status which engine was taken, and why."""
@@ -227,18 +224,35 @@ class Supervisor:
                 "status": lambda message: self.status.snapshot(),
                 "stop": self._on_stop,
                 "restart": self._on_restart,
-                "load": lambda message: self._on_memory(message, Keeper.load),
-                "unload": lambda message: self._on_memory(message, Keeper.unload),
+                "load": lambda message: self._on_memory(message, self._engines.load),
+                "unload": lambda message: self._on_memory(message, self._engines.unload),
             },
             on_event=self._on_event,
             snapshot=self.status.snapshot,
         )
 
+    def _keep(self, spec: ChildSpec) -> Keeper:
+        return Keeper(
+            spec,
+            loop=self.loop,
+            status=self.status,
+            logs=self._logs,
+            hooks=self._hooks(spec),
+            budget=CrashBudget(self._settings.restart_limit, self._settings.restart_window_s),
+            patience=self._settings.patience,
+            times=self._times,
+            spawn=self._spawn,
+        )
+
     def _hooks(self, spec: ChildSpec) -> Hooks:
         if spec.component == WEIGHTS:
-            engine = self._keepers["engine"]
             return Hooks(
-                self._changed, lambda: None, self._write_record, engine.start, lambda: None, failed=engine.refuse
+                self._changed,
+                lambda: None,
+                self._write_record,
+                ready=self._engines.start,
+                down=lambda: None,
+                failed=self._engines.refuse,
             )
         if not spec.takes_listener:
             return Hooks(self._changed, lambda: None, self._write_record, lambda: None, lambda: None)
@@ -265,9 +279,16 @@ class Supervisor:
         return {name: keeper.last_lines for name, keeper in self._keepers.items() if keeper.state == "failed"}
 
     def _on_event(self, message: dict[str, Any]) -> None:
-        keeper = self._keepers.get(str(message.get("component")))
-        if keeper is not None:
-            keeper.hear(message)
+        name = str(message.get("component"))
+        keeper = self._keepers.get(name)
+        if keeper is None:
+            return
+        is_idle = message["event"] == "idle"
+        if is_idle and not self._engines.are_idle(name):
+            return
+        keeper.hear(message)
+        if is_idle and keeper.state == "stopping":
+            self._engines.unload()
 
     def _on_stop(self, message: dict[str, Any]) -> dict[str, Any]:
         grace_s = message.get("grace_s", self._settings.stop_grace_s)
@@ -278,46 +299,50 @@ class Supervisor:
 
     def _on_restart(self, message: dict[str, Any]) -> dict[str, Any]:
         component = message.get("component", "all")
-        if component not in (*COMPONENTS, "all"):
-            raise RefusedError(f"There is no component {str(component)[:40]!r}: use page, engine or all.")
+        known = ("page", *self.status.engines)
+        if component not in (*known, "all"):
+            raise RefusedError(f"There is no component {str(component)[:40]!r}: use {', '.join(known)} or all.")
         if self.status.stopping:
             raise RefusedError("The instance is stopping.")
-        names = list(COMPONENTS) if component == "all" else [component]
-        if not any(name in self._keepers for name in names):
+        names = [name for name in (known if component == "all" else (component,)) if name in self._keepers]
+        if not names:
             raise RefusedError("Nothing runs yet: the instance has only begun to start.")
+        without_weights = [name for name in names if name in self._engines and self._lacks_weights(name)]
         for name in names:
-            if name == "engine" and self._lacks_weights():
-                self._bring_weights()
-            elif name in self._keepers:
+            if name not in without_weights:
                 self._keepers[name].restart()
+        if without_weights:
+            self._bring_weights(without_weights)
         return {}
 
-    def _on_memory(self, message: dict[str, Any], act: Callable[[Keeper], None]) -> dict[str, Any]:
-        """Takes the engine's process away or brings it back."""
-        if message.get("component", "engine") != "engine":
-            raise RefusedError("Only the engine can be loaded and unloaded.")
+    def _on_memory(self, message: dict[str, Any], act: Callable[[str], None]) -> dict[str, Any]:
+        """Takes an engine's process, or every one's, away or brings it back."""
+        component = str(message.get("component", ALL_ENGINES))
+        known = (*self.status.engines, ALL_ENGINES)
+        if component not in known:
+            raise RefusedError(f"There is no engine {component[:40]!r}: use {' or '.join(known)}.")
         if self.status.stopping:
             raise RefusedError("The instance is stopping.")
-        if "engine" not in self._keepers:
+        if ENGINE not in self._keepers:
             raise RefusedError("Nothing runs yet: the instance has only begun to start.")
         weights = self.status.components.get(WEIGHTS)
         if weights is not None and weights.state != "ready":
             raise RefusedError("The engine's weights are not there yet.")
-        act(self._keepers["engine"])
+        act(component)
         return {}
 
-    def _lacks_weights(self) -> bool:
-        """Whether the weights may be why there is no engine."""
+    def _lacks_weights(self, engine: str) -> bool:
+        """Whether the weights may be why an engine is not there."""
         weights = self.status.components.get(WEIGHTS)
         if weights is not None and weights.state != "ready":
             return True
-        return WEIGHTS in self._keepers and self.status.components["engine"].state == "failed"
+        return WEIGHTS in self._keepers and self.status.components[engine].state == "failed"
 
-    def _bring_weights(self) -> None:
-        """Looks for the weights again, fetches what is missing, and starts the engine then."""
+    def _bring_weights(self, engines: list[str]) -> None:
+        """Looks for the weights again, fetches what is missing, and starts these engines then."""
         if WEIGHTS not in self.status.components:
             self.status.expect_weights()
-        self._keepers["engine"].wait()
+        self._engines.wait(engines)
         self._keepers[WEIGHTS].restart()
 
     def _changed(self) -> None:

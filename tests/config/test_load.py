@@ -44,6 +44,19 @@ def test_defaults_need_nothing() -> None:
     assert {value.source for value in config.values} == {"default"}
 
 
+@pytest.mark.parametrize(
+    ("settings", "devices"),
+    [
+        ({}, ("auto",)),
+        ({"LAUNCHER_ENGINES": "2", "LAUNCHER_DEVICE": "cuda:1"}, ("cuda:1", "cuda:1")),
+        ({"LAUNCHER_GPU": "0,2", "LAUNCHER_DEVICE": "cpu"}, ("cuda:0", "cuda:2")),
+        ({"LAUNCHER_GPU": "0,2", "LAUNCHER_ENGINES": "3"}, ("cuda:0", "cuda:2", "cuda:0")),
+    ],
+)
+def test_every_engine_has_a_device(settings: dict[str, str], devices: tuple[str, ...]) -> None:
+    assert load(settings, None, {}).devices == devices
+
+
 def test_a_flag_wins_over_the_environment_over_dotenv_over_the_default() -> None:
     Path(".env").write_text("LAUNCHER_PORT=1001\nLAUNCHER_THREADS=3\nLAUNCHER_ENGINE=kokoro\n")
     environ = {"LAUNCHER_PORT": "1002", "LAUNCHER_THREADS": "4"}
@@ -75,6 +88,9 @@ def test_an_empty_list_of_gpus_hides_them_all() -> None:
         ("LAUNCHER_HOST", "LOCALHOST", "localhost"),
         ("LAUNCHER_DEVICE", "CUDA", "cuda:0"),
         ("LAUNCHER_DEVICE", "cuda:3", "cuda:3"),
+        ("LAUNCHER_ENGINES", "2", 2),
+        ("LAUNCHER_GPU", "0, 1", (0, 1)),
+        ("LAUNCHER_GPU", "1", (1,)),
         ("LAUNCHER_LOG_LEVEL", "DEBUG", "debug"),
         ("LAUNCHER_LOG_MAX_BYTES", "500000", 500_000),
         ("LAUNCHER_LOG_MAX_BYTES", "10MB", 10_000_000),
@@ -120,6 +136,13 @@ def test_a_value_is_understood(name: str, text: str, value: object) -> None:
         ("LAUNCHER_ROOT_PATH", "/a?b"),
         ("LAUNCHER_ENGINE", "no such"),
         ("LAUNCHER_DEVICE", "gpu"),
+        ("LAUNCHER_ENGINES", "0"),
+        ("LAUNCHER_ENGINES", "many"),
+        ("LAUNCHER_ENGINES", "33"),
+        ("LAUNCHER_GPU", "first"),
+        ("LAUNCHER_GPU", "0,0"),
+        ("LAUNCHER_GPU", "0;1"),
+        ("LAUNCHER_GPU", "-1"),
         ("LAUNCHER_THREADS", "-1"),
         ("LAUNCHER_THREADS", "2.5"),
         ("LAUNCHER_OPEN_BROWSER", "maybe"),

@@ -21,6 +21,7 @@ import httpx
 from launcher.channel import Channel, bind_socket
 from webui.app import MountPage, create_app
 from webui.engine.client import EngineClient
+from webui.engine.pool import EnginePool
 from webui.engine.serving import ChildServer
 from webui.library.library import Library
 from webui.settings import PageSettings
@@ -158,7 +159,8 @@ def page(
             **changes,
         }
     )
-    engine = EngineClient(settings.engine_address, settings.engine_token)
+    addresses = (settings.engine_address, *settings.further_engine_addresses)
+    engine = EnginePool([EngineClient(address, settings.engine_token) for address in addresses])
     link = SupervisorLink(settings)
     link.start()
     app = create_app(

@@ -21,15 +21,21 @@ from webui.api.offer import Offer
 from webui.api.preparation import Preparation, take_use_glossary
 from webui.engine.base import SpeechRequest
 from webui.engine.client import EngineClient
+from webui.engine.pool import EnginePool
 from webui.engine.streaming import StreamedAnswer, begin
 from webui.synthesis import Synthesis
 from webui.text import clean
 
 
 def routes(
-    engine: EngineClient, synthesis: Synthesis, offer: Offer, preparation: Preparation, *, max_text_chars: int
+    engine: EngineClient | EnginePool,
+    synthesis: Synthesis,
+    offer: Offer,
+    preparation: Preparation,
+    *,
+    max_text_chars: int,
 ) -> list[Route]:
-    """The routes, over one engine and the queue in front of it."""
+    """The routes, over the engine and the queue in front of it."""
 
     async def info(_request: Request) -> Response:
         return JSONResponse((await offer.info()).to_json(), headers={"Cache-Control": "no-store"})

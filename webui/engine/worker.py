@@ -49,7 +49,7 @@ class Worker:
         self._parent = parent
         # The supervisor knows the engine by the process that it has started.
         pid = parent.pid if parent else os.getpid()
-        self._reporter = Reporter("engine", settings.control_address, settings.control_token, pid=pid)
+        self._reporter = Reporter(settings.component, settings.control_address, settings.control_token, pid=pid)
         self._holder: EngineHolder | None = None
         self._server: ChildServer | None = None
         self._loading: asyncio.Task[None] | None = None

@@ -3,6 +3,7 @@
 ``STAND_IN_DIR`` names a folder with ``page.json`` and ``engine.json``, read anew at every start:
 ``{"mode": "ok", "delay_s": 0.2}``. Modes: ok, crash (after hello), mute (never says hello), failed, stubborn (ignores
 SIGTERM), deaf (ignores the end of its standard input, and SIGTERM), parent (starts a process that sleeps).
+With ``idle`` the engine says again and again that it is.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class StandIn:
     """One stand-in's life up to ``ready``."""
 
     def __init__(self, component: str) -> None:
-        self.component = component
         line = sys.stdin.buffer.readline()
         self.settings: dict[str, Any] = json.loads(line)
+        component = self.component = self.settings.get("component", component)
         path = Path(os.environ.get("STAND_IN_DIR", ".")) / f"{component}.json"
         self.orders: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         self.mode = self.orders.get("mode", "ok")
