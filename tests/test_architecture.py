@@ -29,6 +29,7 @@ LAUNCHER_LAYERS = [
     {"hub"},
     {"audit"},
     {"engines"},
+    {"profiles"},
     {"process"},
     {"apps"},
     {"doctor"},
@@ -54,6 +55,7 @@ LAUNCHER_PACKAGES = {
     "hub": {"urllib3", "filelock", "huggingface_hub", "tomli"},
     "engines": {"psutil", "filelock", "pynvml", "uv"},
     "process": {"psutil", "filelock"},
+    "profiles": {"tomli"},
     "apps": {"psutil"},
     "alarms": {"apprise"},
     "bundle": {"packaging", "setuptools"},
@@ -89,6 +91,7 @@ ENTRY_POINTS = {
     "launcher/__main__.py",
     "launcher/cli/app.py",
     "launcher/process/weights.py",  # a child of the supervisor
+    "launcher/process/foreign.py",  # likewise
     "webui/webui.py",
     "webui/engine/worker.py",
     "webui/engine/child.py",  # ends a child whose supervisor has gone

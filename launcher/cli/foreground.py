@@ -22,7 +22,7 @@ from launcher.access import AccessRules
 from launcher.alarms.duty import Duty, Instance
 from launcher.alarms.telling import teller
 from launcher.alarms.watch import look
-from launcher.apps import Addresses, child_specs, missing_weights, project_dirs
+from launcher.apps import Addresses, app_specs, child_specs, lacks_models, missing_weights, project_dirs, stale_scripts
 from launcher.cache.folders import make_folder, make_owned_folder, make_private_folder, storage_error
 from launcher.cache.layout import InstancePaths, instance_paths, prepare
 from launcher.channel import bind_socket
@@ -37,10 +37,11 @@ from launcher.process.facts import new_mark, observe
 from launcher.process.logs import LogWriter
 from launcher.process.notify import Notifier, forget, inherited_socket
 from launcher.process.runfile import RunFile, RunRecord
-from launcher.process.snapshot import engine_names
+from launcher.process.snapshot import APP, PAGE, engine_names
 from launcher.process.supervisor import Settings, Supervisor
 from launcher.process.takeover import Claim, end_leftovers, remove_dead_sockets, take_port
 from launcher.process.timings import StartTimes
+from launcher.profiles.store import BUILTIN, resolve
 
 _SETTING = "LAUNCHER_DATA_DIR"
 
@@ -60,6 +61,7 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
     """
     began = time.monotonic()
     paths = instance_paths(config)
+    stale = None if config.app == BUILTIN else stale_scripts(resolve(config))
     make_folder(paths.root, _SETTING)
     facts = observe(os.getpid())
     created_at = 0.0 if facts is None else facts.created_at
@@ -72,7 +74,7 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
             secrets=[config.token, config.standard.get("HF_TOKEN", "")],
         )
         narration = Narration(context.output, began=began)
-        claim = Claim(config.instance, str(config.data_dir), project_dirs(), run_file.read())
+        claim = Claim(config.instance, str(config.data_dir), project_dirs(), run_file.read(), stale)
         tell = _teller(logs, context)
         ground = _Ground(config, paths, run_file, claim, logs, tell)
         notifier = Notifier.from_environment(os.environ, os.getpid())
@@ -161,6 +163,7 @@ def _assemble(
             stop_grace_s=config.stop_grace_s,
             restart_limit=config.restart_limit,
             restart_window_s=config.restart_window_s,
+            front=PAGE if config.app == BUILTIN else APP,
         ),
         times=StartTimes(paths.root / "start_times.json"),
         logs=ground.logs,
@@ -217,10 +220,16 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
         remove_dead_sockets(paths.runtime_dir, keep=Path(addresses.control.partition(":")[2]).name)
         warnings = prepare(config)
         _empty(paths.temp_dir)
-        choice = choose(config)
-        call(functools.partial(supervisor.take, choice.name, choice.reason))
-        specs = child_specs(config, addresses, os.environ, choice)
-        weights_missing = bool(missing_weights(config, choice))
+        texts = config.warnings
+        if config.app == BUILTIN:
+            choice = choose(config)
+            call(functools.partial(supervisor.take, choice.name, choice.reason))
+            specs = child_specs(config, addresses, os.environ, choice)
+            weights_missing = bool(missing_weights(config, choice))
+            texts += choice.warnings
+        else:
+            specs = app_specs(config, addresses, os.environ)
+            weights_missing = lacks_models(config)
     except LauncherError as error:
         call(functools.partial(supervisor.abort, error))
         return
@@ -228,7 +237,7 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
         unexpected = StartError(f"The start failed unexpectedly: {type(error).__name__}: {error}.")
         call(functools.partial(supervisor.abort, unexpected))
         return
-    for text in (*config.warnings, *choice.warnings):
+    for text in texts:
         call(functools.partial(supervisor.warn, text))
     for warning in warnings:
         call(functools.partial(supervisor.warn, warning.message, warning.fix))

@@ -14,7 +14,7 @@ from launcher.cli.app import Context
 from launcher.errors import ConfigError
 from launcher.process.log_reader import follow, parse_line, read_lines, wanted
 
-COMPONENTS = ("supervisor", "page", "engine", "weights")
+COMPONENTS = ("supervisor", "page", "engine", "weights", "app")
 _COMPONENT = re.compile(rf"({'|'.join(COMPONENTS)})|engine-\d{{1,2}}")
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}

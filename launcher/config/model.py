@@ -42,6 +42,8 @@ class Config:
         gpu: numbers of the GPUs; empty when ``device`` says where to compute.
         threads: of each engine; 0 shares the usable cores among them.
         idle_unload: seconds; 0 never.
+        app: ``builtin`` or the name of a profile.
+        app_dir: absolute path; empty when the profile says it.
         engine_python, engine_dir, model_dir: absolute paths; empty when they are not set.
         models: names as `fetch` takes them.
         offline: ``yes`` or ``no``; see `is_offline`.
@@ -63,6 +65,8 @@ class Config:
     token: str
     allowed_hosts: tuple[str, ...]
     root_path: str
+    app: str
+    app_dir: str
     engine: str
     device: str
     engines: int

@@ -91,6 +91,7 @@ class Life:
         await asyncio.wait({waiting, stopping, becoming}, return_when=asyncio.FIRST_COMPLETED)
         if becoming.done() and not (waiting.done() or stopping.done()):
             if not becoming.result():
+                _end_group(process)
                 raise self._late(app, port)
             if server is None:
                 server = await front.serve(socket.socket(fileno=descriptor))

@@ -38,7 +38,8 @@ _DROPPED = frozenset(
     {"connection", "keep-alive", "proxy-connection", "proxy-authorization", "te", "trailer", "forwarded", "x-real-ip"}
 )
 _LOADING = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="2">
-<title>Getting ready · 正在准备</title><p>The app is starting; this page opens by itself. · 应用正在启动，页面会自动打开。</p>"""
+<title>Getting ready · 正在准备</title>
+<p>The app is starting; this page opens by itself.<p lang="zh">应用正在启动，页面会自动打开。"""
 
 
 class Gate(Protocol):

@@ -11,10 +11,14 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.errors import PortError, StopError
 from launcher.process.bind import PortInUseError, bind_port
 from launcher.process.runfile import RunRecord
+
+if TYPE_CHECKING:
+    from launcher.process.identity import StaleScripts
 
 Tell = Callable[[str], None]
 #: Seconds that a leftover gets to end: nobody uses it any more, and somebody waits for the port.
@@ -29,12 +33,14 @@ class Claim:
         instance, data_dir: whose leftovers are ours.
         project_dirs: folders whose ``webui.py`` is ours.
         record: what the last run left, if it crashed.
+        stale: what the profile of the app that starts calls left over.
     """
 
     instance: str
     data_dir: str
     project_dirs: tuple[str, ...]
     record: RunRecord | None
+    stale: StaleScripts | None = None
 
 
 def take_port(host: str, port: int, claim: Claim, tell: Tell) -> socket.socket:
@@ -72,7 +78,11 @@ def end_leftovers(claim: Claim, tell: Tell) -> int:
     ended = 0
     survivors: list[str] = []
     found = find_stale(
-        instance=claim.instance, data_dir=claim.data_dir, project_dirs=claim.project_dirs, record=claim.record
+        instance=claim.instance,
+        data_dir=claim.data_dir,
+        project_dirs=claim.project_dirs,
+        record=claim.record,
+        stale=claim.stale,
     )
     for facts, verdict in found:
         if not still(facts):  # it ended with its parent

@@ -97,7 +97,7 @@ def _bring_for_app(config: Config, told: Told) -> None:
     if config.is_offline:
         missing = [one for need, one in lacking(config, profile, directory) if not need.model.optional]
         if missing:
-            raise offline_error(config, "", missing, names=[model.name for model in profile.models])
+            raise offline_error(config, "", missing, models=[model.name for model in profile.models])
         return
     reporting = Reporting(told.progress, _note)
     bring_for(

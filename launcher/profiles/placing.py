@@ -133,7 +133,7 @@ def bring(
     config: Config,
     profile: Profile,
     directory: Path,
-    fetch: Callable[[Sequence[Part], Mapping[Part, int]], None],
+    fetch: Callable[[Sequence[Part], Mapping[Part, int]], object],
     note: Callable[[str], None],
 ) -> None:
     """Fetches what an app lacks.

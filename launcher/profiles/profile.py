@@ -324,9 +324,7 @@ _SHAPES: dict[str, _Shape] = {
     "directory": _Shape(_text, "", '"~/my-app"'),
     "recognise": _Shape(_texts, (), '["webui.py", "some/file.py"]'),
     "python": _Shape(_text, "", '".venv/bin/python"'),
-    "command": _Shape(
-        _texts, (), '["{python}", "webui.py", "--host", "{host}", "--port", "{port}"]', required=True
-    ),
+    "command": _Shape(_texts, (), '["{python}", "webui.py", "--host", "{host}", "--port", "{port}"]', required=True),
     "port": _Shape(_port, 0, "7860"),
     "health": _Shape(_path_of_url, "/", '"/"'),
     "ready": _Shape(_pattern, "", "'Running on local URL'"),
@@ -362,7 +360,9 @@ def _check_together(profile: Profile, reader: _Reader) -> None:
     if not profile.command:
         raise reader.error("command", "is empty.", f"Write it as {_SHAPES['command'].example}")
     if any("{python}" in text and text != "{python}" for text in profile.command):
-        raise reader.error("command", "has {python} inside a longer argument.", 'Write "{python}" as an argument alone.')
+        raise reader.error(
+            "command", "has {python} inside a longer argument.", 'Write "{python}" as an argument alone.'
+        )
     if not profile.port and not any("{port}" in text for text in (*profile.command, *profile.environment.values())):
         raise reader.error(
             "command", "never says which port.", "Put {port} into command or environment, or add port = 7860."

@@ -146,7 +146,7 @@ def find_python(profile: Profile, directory: Path) -> tuple[str, ...]:
         advice = "Run `uv sync --all-extras` there" if uv else "Make one there"
         raise ConfigError(
             f"{directory} has no environment of its own ({', '.join(_ENVIRONMENTS)}).",
-            fix=f"{advice}, or write python = \"/path/to/python\" into the profile.",
+            fix=f'{advice}, or write python = "/path/to/python" into the profile.',
         )
     fix = 'Write the path of a Python program, or "uv".'
     if said == "uv":
