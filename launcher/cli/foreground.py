@@ -157,21 +157,25 @@ def _assemble(
         control_sock,
         record=record,
         run_file=ground.run_file,
-        settings=Settings(
-            rules=AccessRules(config.token, config.allowed_hosts),
-            root_path=config.root_path,
-            stop_grace_s=config.stop_grace_s,
-            restart_limit=config.restart_limit,
-            restart_window_s=config.restart_window_s,
-            front=PAGE if config.app == BUILTIN else APP,
-        ),
+        settings=_settings(config),
         times=StartTimes(paths.root / "start_times.json"),
         logs=ground.logs,
         on_change=_both(narration.show, notifier.show),
-        # Windows cannot pass a socket on to a child through a descriptor: the page binds the port itself there.
+        # Windows cannot pass a socket on to a child: the page binds the port itself there.
         rebind=None if os.name == "posix" else functools.partial(bind_port, config.host, port),
     )
     return supervisor, addresses
+
+
+def _settings(config: Config) -> Settings:
+    return Settings(
+        rules=AccessRules(config.token, config.allowed_hosts),
+        root_path=config.root_path,
+        stop_grace_s=config.stop_grace_s,
+        restart_limit=config.restart_limit,
+        restart_window_s=config.restart_window_s,
+        front=PAGE if config.app == BUILTIN else APP,
+    )
 
 
 def _both(*listeners: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:

@@ -25,6 +25,17 @@ from launcher.profiles.store import BUILTIN, find, recognises, resolve
 
 #: How long an instance that is stopping may take to be gone, beyond its own grace.
 _CLEARING_S = 5.0
+#: Options whose text is a setting's value.
+_SETTINGS = {
+    "host": "LAUNCHER_HOST",
+    "port": "LAUNCHER_PORT",
+    "app": "LAUNCHER_APP",
+    "app_dir": "LAUNCHER_APP_DIR",
+    "engine": "LAUNCHER_ENGINE",
+    "device": "LAUNCHER_DEVICE",
+    "gpus": "LAUNCHER_GPU",
+    "engines": "LAUNCHER_ENGINES",
+}
 
 
 @click.command(name="start", help="Start the page and the speech engine; an instance that runs already is shown.")
@@ -47,32 +58,19 @@ _CLEARING_S = 5.0
 @click.pass_obj
 def command(
     context: Context,
+    /,
     *,
-    host: str | None,
-    port: str | None,
-    app: str | None,
-    app_dir: str | None,
-    engine: str | None,
-    device: str | None,
-    gpus: str | None,
-    engines: str | None,
     install: bool,
     offline: bool,
     open_browser: bool | None,
     replace: bool,
     detach: bool,
     background: bool,
+    **values: str | None,
 ) -> int:
     """Starts an instance; returns the exit code."""
     flags = {
-        "LAUNCHER_HOST": host,
-        "LAUNCHER_PORT": port,
-        "LAUNCHER_APP": app,
-        "LAUNCHER_APP_DIR": app_dir,
-        "LAUNCHER_ENGINE": engine,
-        "LAUNCHER_DEVICE": device,
-        "LAUNCHER_GPU": gpus,
-        "LAUNCHER_ENGINES": engines,
+        **{_SETTINGS[name]: value for name, value in values.items()},
         "LAUNCHER_OFFLINE": "yes" if offline else None,
         "LAUNCHER_OPEN_BROWSER": None if open_browser is None else ("yes" if open_browser else "no"),
     }

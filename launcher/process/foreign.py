@@ -16,6 +16,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Mapping
@@ -42,8 +43,8 @@ _POLL_S = 0.2
 _ANSWER_TIMEOUT_S = 5.0
 #: What an app gets to end by itself when the supervisor, which would count otherwise, has gone.
 _ORPHAN_GRACE_S = 5.0
-#: The last lines arrive a moment after the end.
-_LAST_WORDS_S = 1.0
+#: The last lines are in the pipe already; what the app has started may hold its other end.
+_LAST_WORDS_S = 0.5
 #: Progress bars are redrawn with a carriage return.
 _LINE_END = re.compile(rb"[\r\n]+")
 
@@ -62,7 +63,7 @@ class Life:
         self._settings = settings
         self._told = told
         self._stop = asyncio.Event()
-        self._seen_ready = asyncio.Event()
+        self._seen_ready = False
         self._was_ready = False
         self._failure: Failure | None = None
 
@@ -83,12 +84,13 @@ class Life:
         descriptor = self._settings.get("listen_fd")
         # A system that cannot pass a socket on leaves the port to this process from its start.
         server = await front.serve(bind_port(self._config.host, self._settings["port"])) if descriptor is None else None
-        process = await self._start(app, port)
-        reading = asyncio.ensure_future(self._read(app, process))
-        waiting = asyncio.ensure_future(process.wait())
+        process = self._start(app, port)
+        reader = threading.Thread(target=self._read, args=(app, process), name="app output", daemon=True)
+        reader.start()
+        waiting = _end_of(process)
         stopping = asyncio.ensure_future(self._stop.wait())
         becoming = asyncio.ensure_future(self._until_ready(app, port))
-        await asyncio.wait({waiting, stopping, becoming}, return_when=asyncio.FIRST_COMPLETED)
+        await _first(waiting, stopping, becoming)
         if becoming.done() and not (waiting.done() or stopping.done()):
             if not becoming.result():
                 _end_group(process)
@@ -99,18 +101,17 @@ class Life:
             about = {"name": app.profile.name, "directory": str(app.directory), "pid": process.pid, "port": port}
             self._told.end()
             self._told.say("ready", info=about)
-            await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await _first(waiting, stopping)
         becoming.cancel()
         if server is not None:
             server.close()
         if not waiting.done():
             _end_group(process)
             await waiting
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(reading, _LAST_WORDS_S)
+        reader.join(_LAST_WORDS_S)
         if self._stop.is_set():
             return 0
-        return self._judge(process.returncode or 0)
+        return self._judge(waiting.result())
 
     def _prepare(self, app: App) -> None:
         """Links to the models, and a word about files of the app's own that look cut."""
@@ -132,7 +133,7 @@ class Life:
             root_path=self._config.root_path,
         )
 
-    async def _start(self, app: App, port: int) -> asyncio.subprocess.Process:
+    def _start(self, app: App, port: int) -> subprocess.Popen[bytes]:
         values = {**placeholders(self._config, app.directory), "port": str(port)}
         command = app_command(app, values)
         environment = app_environment(self._config, app, self._settings["environment"])
@@ -140,13 +141,15 @@ class Life:
         environment.update(self._settings["marks"])
         say(f"starting {' '.join(command)} in {app.directory}")
         try:
-            return await asyncio.create_subprocess_exec(
-                *command,
+            # Threads and no asyncio pipes: asyncio takes a process for alive as long as anybody holds its pipes.
+            return subprocess.Popen(
+                command,
                 cwd=app.directory,
                 env=environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                bufsize=0,
             )
         except OSError as error:
             raise StartError(
@@ -154,12 +157,12 @@ class Life:
                 fix=f"Correct python or command in {app.profile.source}.",
             ) from None
 
-    async def _read(self, app: App, process: asyncio.subprocess.Process) -> None:
+    def _read(self, app: App, process: subprocess.Popen[bytes]) -> None:
         """Passes on every line, and looks what it means."""
         output = process.stdout
         assert output is not None
         rest = b""
-        while data := await output.read(65536):
+        while data := output.read(65536):
             *lines, rest = _LINE_END.split(rest + data)
             if len(rest) > MAX_LINE_BYTES:
                 lines, rest = [*lines, rest], b""
@@ -172,14 +175,14 @@ class Life:
         say(line)
         self._failure = app.profile.explain(line) or self._failure
         if app.profile.ready and re.search(app.profile.ready, line):
-            self._seen_ready.set()
+            self._seen_ready = True
 
     async def _until_ready(self, app: App, port: int) -> bool:
         """Whether it became ready in time."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + app.profile.start_timeout_s
         while loop.time() < deadline:
-            if (not app.profile.ready or self._seen_ready.is_set()) and await _answers(port, app.profile.health):
+            if (not app.profile.ready or self._seen_ready) and await _answers(port, app.profile.health):
                 return True
             await asyncio.sleep(_POLL_S)
         return False
@@ -235,7 +238,26 @@ def _free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def _end_group(process: asyncio.subprocess.Process) -> None:
+async def _first(*futures: asyncio.Future[Any]) -> None:
+    """Returns when one of them is done."""
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _end_of(process: subprocess.Popen[bytes]) -> asyncio.Future[int]:
+    """Its exit status, once it has ended."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int] = loop.create_future()
+
+    def wait() -> None:
+        status = process.wait()
+        with contextlib.suppress(RuntimeError):  # nobody waits any more
+            loop.call_soon_threadsafe(ended.set_result, status)
+
+    threading.Thread(target=wait, name="app exit", daemon=True).start()
+    return ended
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
     """Asks the app and everything that it started to end."""
     with contextlib.suppress(ProcessLookupError):
         if os.name == "posix" and os.getpgrp() == os.getpid():
