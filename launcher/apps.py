@@ -49,6 +49,7 @@ class Addresses:
         control, engine: as `launcher.channel` writes addresses.
         control_token, engine_token: their secrets; empty on Unix sockets.
         mark: `LAUNCHER_INSTANCE_MARK` of the run.
+        token: opens the port; of the settings, or made for this run when only users have theirs.
         further_engines: of the engines beside the first.
     """
 
@@ -57,6 +58,7 @@ class Addresses:
     control: str
     engine: str
     mark: str
+    token: str = ""
     control_token: str = ""
     engine_token: str = ""
     further_engines: tuple[str, ...] = ()
@@ -211,6 +213,7 @@ def app_specs(config: Config, addresses: Addresses, base: Mapping[str, str]) -> 
         **common,
         "host": addresses.host,
         "port": addresses.port,
+        "token": addresses.token,
         "environment": dict(base),
         "marks": {MARK_VARIABLE: addresses.mark},
     }
@@ -267,9 +270,18 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
         "control_address": addresses.control,
         "control_token": addresses.control_token,
         "temp_dir": str(instance_paths(config).temp_dir),
-        "token": config.token,
+        "token": addresses.token,
+        "users": [list(user) for user in config.user_tokens],
         "allowed_hosts": list(config.allowed_hosts),
         "root_path": config.root_path,
+        "trusted_proxies": list(config.trusted_proxies),
+        "tls_cert": config.tls_cert,
+        "tls_key": config.tls_key,
+        "audit_dir": str(instance_paths(config).log_dir),
+        "rate_limit": config.rate_limit,
+        "max_connections": config.max_connections,
+        "temp_bytes": config.temp_bytes,
+        "temp_hours": config.temp_hours,
         "max_text_chars": config.max_text_chars,
         "max_body_bytes": config.max_body_bytes,
         "queue_size": config.queue_size,

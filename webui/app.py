@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -17,22 +17,26 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from launcher.access import AccessRules
+from launcher.access.clients import parse_networks
 from launcher.errors import LauncherError
-from webui.api import glossary, history, login, openai, presets, speech, status, voices
+from webui.api import glossary, history, login, metrics, openai, presets, readings, speech, status, voices
 from webui.api.answers import error_answer, launcher_error_answer
 from webui.api.offer import Offer
 from webui.api.preparation import Preparation
-from webui.engine.client import EngineClient
 from webui.engine.pool import EnginePool
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
-from webui.guard import Guard
+from webui.guard import Guard, Limits
 from webui.library.library import Library
+from webui.metrics.measured import CountAnswers, Measured
+from webui.metrics.requests import RequestMetrics
 from webui.settings import PageSettings
 from webui.supervisor_link import SupervisorLink
 from webui.synthesis import Synthesis
 
 #: Adds the page to the application, at `/`.
 MountPage = Callable[[FastAPI], FastAPI]
+#: Answers a request that ended with an error.
+Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 #: Of a file with voices or presets, which is written to the disk as it comes: 1,000 voices of 10 s.
 MAX_IMPORT_BYTES = 2**30
@@ -42,7 +46,7 @@ _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 def create_app(
     settings: PageSettings,
     *,
-    engine: EngineClient | EnginePool,
+    engine: EnginePool,
     link: SupervisorLink,
     synthesis: Synthesis,
     library: Library | None = None,
@@ -52,33 +56,49 @@ def create_app(
 
     Args:
         settings: of the page's process.
-        engine: the engine's process, or several.
+        engine: the engines' processes.
         link: the supervisor.
         synthesis: the queue in front of ``engine``.
         library: voices, presets, glossary and history; ``None`` when it cannot be opened.
         mount_page: adds the page at `/`; ``None`` leaves the API alone.
     """
     app = FastAPI(title="tts-launcher", version=settings.version, docs_url=None, redoc_url=None, openapi_url=None)
-    rules = AccessRules(token=settings.token, allowed_hosts=settings.allowed_hosts)
+    rules = AccessRules(settings.token, settings.allowed_hosts, settings.users)
+    figures = RequestMetrics(lambda: synthesis.waiting)
+    synthesis.measure = lambda frames: Measured(figures).frames(frames)
     offer = Offer(engine, link, library)
     preparation = Preparation(library, offer)
     app.router.routes += [
         *status.routes(link),
+        *metrics.routes(figures, link),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
+        *readings.routes(engine, offer, preparation),
         *_library_routes(library),
         *login.routes(rules),
         Route("/api/{path:path}", _nothing_here, methods=_ANY_METHOD),
         Route("/v1/{path:path}", _nothing_here, methods=_ANY_METHOD),
     ]
-    app.add_exception_handler(LauncherError, _launcher_error)
+    app.add_exception_handler(LauncherError, _counted(figures, _launcher_error))
     app.add_exception_handler(ClientGoneError, _client_gone)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, _counted(figures, _unexpected))
+    app.add_middleware(CountAnswers, metrics=figures)
     if mount_page is not None:
         app = mount_page(app)
+    return _guarded(app, rules, settings)
+
+
+def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
     larger = {voices.IMPORT_PATH: MAX_IMPORT_BYTES, presets.IMPORT_PATH: MAX_IMPORT_BYTES}
-    return Guard(app, rules=rules, max_body_bytes=settings.max_body_bytes, larger_bodies=larger)
+    return Guard(
+        app,
+        rules=rules,
+        limits=Limits(settings.max_body_bytes, larger, settings.rate_limit),
+        trusted=parse_networks(settings.trusted_proxies),
+        root_path=settings.root_path,
+        audit_dir=settings.audit_dir,
+    )
 
 
 def _library_routes(library: Library | None) -> list[Route]:
@@ -96,6 +116,14 @@ async def _library_away(request: Request) -> Response:
         fix="The log says why: launcher logs.",
         code="library_away",
     )
+
+
+def _counted(figures: RequestMetrics, answer: Handler) -> Handler:
+    async def counted(request: Request, error: Exception) -> Response:
+        figures.count_error(error)
+        return await answer(request, error)
+
+    return counted
 
 
 async def _nothing_here(request: Request) -> Response:

@@ -13,9 +13,12 @@ import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from launcher.channel import Channel, ChannelError
 from webui.engine.reporting import Reporter
 from webui.settings import PageSettings
 
+#: The supervisor answers from memory within milliseconds.
+ANSWER_S = 2.0
 #: States of an engine by how soon it serves.
 _NEAREST_FIRST = ("ready", "restarting", "starting", "stopping", "unloaded", "stopped", "failed")
 
@@ -76,6 +79,25 @@ class SupervisorLink:
     def load_engine(self) -> None:
         """Asks for the engines that were unloaded; harmless when they are on their way."""
         self.reporter.command("load", component="engines")
+
+    async def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """What the supervisor answers to a command, over a connection of its own.
+
+        Raises:
+            ChannelError: when it does not answer, or refuses: the text then says why.
+        """
+        settings = self._settings
+
+        def call() -> dict[str, Any]:
+            channel = Channel.connect(settings.control_address, token=settings.control_token, timeout_s=ANSWER_S)
+            try:
+                return channel.call(command, **arguments)
+            finally:
+                channel.close()
+
+        if not settings.control_address:
+            raise ChannelError("there is no supervisor")
+        return await asyncio.to_thread(call)
 
     async def snapshots(self, heartbeat_s: float) -> AsyncGenerator[dict[str, Any] | None, None]:
         """The latest snapshot and every later one; ``None`` when there was none for ``heartbeat_s`` seconds.
@@ -139,6 +161,7 @@ class SupervisorLink:
             },
             "choice": {"name": "", "reason": ""},
             "warnings": [],
+            "crashes": [],
         }
 
 

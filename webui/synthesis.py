@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 from launcher.errors import EngineError
 from launcher.frames import EVENT, PCM, Frame
 from launcher.progress import Progress
 from webui.engine.base import SpeechRequest
-from webui.engine.client import EngineAwayError, EngineClient
+from webui.engine.client import EngineAwayError
 from webui.engine.pool import Claim, EnginePool
 from webui.queueing import FairQueue, Ticket
 from webui.supervisor_link import SupervisorLink
@@ -38,7 +38,7 @@ class Synthesis:
     """Speaks requests, each engine one after another.
 
     Args:
-        engine: the engine's process, or several.
+        engines: whom to give the requests to.
         queue_size: requests that may wait.
         patience_s: seconds that a request waits for an engine that died to be ready again.
         link: the supervisor, which brings an unloaded engine back; ``None`` when there is none.
@@ -46,26 +46,26 @@ class Synthesis:
 
     def __init__(
         self,
-        engine: EngineClient | EnginePool,
+        engines: EnginePool,
         queue_size: int,
         *,
         patience_s: float = RESTART_PATIENCE_S,
         link: SupervisorLink | None = None,
     ) -> None:
         self._link = link
-        self._pool = engine if isinstance(engine, EnginePool) else EnginePool([engine])
+        self._pool = engines
         self._queue = FairQueue(queue_size, self._pool.size)
         self._patience_s = patience_s
         self._was_ready = False
+        #: Stands around the frames of every request, to measure it.
+        self.measure: Callable[[AsyncGenerator[Frame, None]], AsyncGenerator[Frame, None]] = lambda frames: frames
 
     @property
     def waiting(self) -> int:
         """Requests in the queue."""
         return self._queue.length
 
-    async def speak(
-        self, request: SpeechRequest, client: str, *, buffered: bool = False
-    ) -> AsyncGenerator[Frame, None]:
+    def speak(self, request: SpeechRequest, client: str, *, buffered: bool = False) -> AsyncGenerator[Frame, None]:
         """The frames of one request: ``queue`` while it waits, then ``start`` to ``end``.
 
         Args:
@@ -79,6 +79,9 @@ class Synthesis:
             EngineAwayError: when the engine is not ready, or not again in time.
             EngineError: when it fails.
         """
+        return self.measure(self._speak(request, client, buffered))
+
+    async def _speak(self, request: SpeechRequest, client: str, buffered: bool) -> AsyncGenerator[Frame, None]:
         ticket = self._queue.join(client)
         try:
             async with contextlib.aclosing(self._wait(ticket)) as places:

@@ -19,6 +19,7 @@ if __name__ == "__main__":
     # Python put this file's folder first: `import webui` would find this file instead of the package around it.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from launcher.access.clients import is_counted, parse_networks
 from launcher.errors import ConfigError, LauncherError, PortError, StartError
 from launcher.progress import Progress
 from webui.engine.child import end_with_supervisor, log_to_stderr, read_settings_line
@@ -65,9 +66,19 @@ def serve(settings: PageSettings) -> None:
         failure = StartError(f"The page cannot be built ({reason}).", fix="The log has the details: launcher logs.")
         link.reporter.failed(failure)
         raise failure from error
+    from webui.engine.connections import Admission
     from webui.engine.serving import ChildServer
 
-    server = ChildServer(app, grace_s=GRACE_S, on_started=lambda: _tell_ready(link), on_stopping=link.close)
+    trusted = parse_networks(settings.trusted_proxies)
+    server = ChildServer(
+        app,
+        grace_s=GRACE_S,
+        on_started=lambda: _tell_ready(link),
+        on_stopping=link.close,
+        admission=Admission(settings.max_connections, lambda address: is_counted(address, trusted)),
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
+    )
     end_with_supervisor(server.ask_to_stop, os._exit, grace_s=GRACE_S + 2)
     server.serve_on(sock)
     link.reporter.stopping()
@@ -135,7 +146,9 @@ def _step(link: SupervisorLink, stage: str, done: int) -> None:
 
 def _tell_ready(link: SupervisorLink) -> None:
     # In a thread: a supervisor that is busy must not hold up the first request.
-    asyncio.get_running_loop().run_in_executor(None, link.reporter.ready, {})
+    loop = asyncio.get_running_loop()
+    loop.run_in_executor(None, link.reporter.ready, {})
+    link.reporter.beat(loop)
 
 
 def _listening_socket(settings: PageSettings) -> socket.socket:

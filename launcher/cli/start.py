@@ -25,27 +25,19 @@ from launcher.profiles.store import BUILTIN, find, recognises, resolve
 
 #: How long an instance that is stopping may take to be gone, beyond its own grace.
 _CLEARING_S = 5.0
-#: Options whose text is a setting's value.
-_SETTINGS = {
-    "host": "LAUNCHER_HOST",
-    "port": "LAUNCHER_PORT",
-    "app": "LAUNCHER_APP",
-    "app_dir": "LAUNCHER_APP_DIR",
-    "engine": "LAUNCHER_ENGINE",
-    "device": "LAUNCHER_DEVICE",
-    "gpus": "LAUNCHER_GPU",
-    "engines": "LAUNCHER_ENGINES",
-}
 
 
 @click.command(name="start", help="Start the page and the speech engine; an instance that runs already is shown.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on (LAUNCHER_HOST).")
+@click.option(
+    "--insecure", is_flag=True, help="Let everybody who reaches --host in, without a token (LAUNCHER_INSECURE)."
+)
 @click.option("--port", metavar="N", help="Port of the page and the API; auto takes a free one (LAUNCHER_PORT).")
 @click.option("--app", metavar="NAME", help="builtin, index-tts, heygem or your own; see `apps ls` (LAUNCHER_APP).")
 @click.option("--app-dir", metavar="DIR", help="The app's folder (LAUNCHER_APP_DIR).")
 @click.option("--engine", metavar="NAME", help="Speech engine (LAUNCHER_ENGINE).")
 @click.option("--device", metavar="NAME", help="auto, cpu or cuda:N (LAUNCHER_DEVICE).")
-@click.option("--gpu", "gpus", metavar="N,M", help="Spread engines over these GPUs, one each (LAUNCHER_GPU).")
+@click.option("--gpu", metavar="N,M", help="Spread engines over these GPUs, one each (LAUNCHER_GPU).")
 @click.option("--engines", metavar="N", help="So many engines side by side (LAUNCHER_ENGINES).")
 @click.option("--install", is_flag=True, help="Install the engine when it is missing, without asking.")
 @click.option(
@@ -60,17 +52,19 @@ def command(
     context: Context,
     /,
     *,
+    insecure: bool,
     install: bool,
     offline: bool,
     open_browser: bool | None,
     replace: bool,
     detach: bool,
     background: bool,
-    **values: str | None,
+    **settings: str | None,
 ) -> int:
-    """Starts an instance; returns the exit code."""
+    """Starts an instance; returns the exit code. ``settings`` are options with the name of a setting."""
     flags = {
-        **{_SETTINGS[name]: value for name, value in values.items()},
+        **{f"LAUNCHER_{name.upper()}": value for name, value in settings.items()},
+        "LAUNCHER_INSECURE": "yes" if insecure else None,
         "LAUNCHER_OFFLINE": "yes" if offline else None,
         "LAUNCHER_OPEN_BROWSER": None if open_browser is None else ("yes" if open_browser else "no"),
     }
@@ -93,15 +87,20 @@ def command(
 
         start_detached(context, config, {name: value for name, value in flags.items() if value is not None}, run_file)
         return 0
+    _run(context, config, run_file, detached=background)
+    return 0
+
+
+def _run(context: Context, config: Config, run_file: RunFile, *, detached: bool) -> None:
+    """Runs the instance in this process until it is stopped."""
     from launcher.cli.foreground import run
 
     try:
-        run(context, config, run_file, detached=background)
+        run(context, config, run_file, detached=detached)
     except AlreadyRunningError:
         # Another `start` was quicker between our look and our lock.
         if not _show_running(context, config, run_file):
             raise
-    return 0
 
 
 def _settle_app(context: Context, config: Config, flags: dict[str, str | None]) -> Config:

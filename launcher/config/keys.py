@@ -7,6 +7,7 @@ see `launcher.config.reference`); a key that is not ours is a standard name, whi
 from __future__ import annotations
 
 from launcher.config import mirror_list, package_index, parsers
+from launcher.config.access_keys import ACCESS
 from launcher.config.key import PREFIX, Key
 from launcher.config.standard_keys import CACHES, NETWORK
 
@@ -27,8 +28,8 @@ _OWN = (
     Key(
         "LAUNCHER_HOST",
         "127.0.0.1",
-        "Address to listen on; anything but loopback needs LAUNCHER_TOKEN.",
-        "监听地址；除本机回环地址外都必须设置 LAUNCHER_TOKEN。",
+        "Address to listen on; anything but loopback needs LAUNCHER_TOKEN or LAUNCHER_USERS.",
+        "监听地址；除本机回环地址外都必须设置 LAUNCHER_TOKEN 或 LAUNCHER_USERS。",
         "0.0.0.0",
         parsers.host,
     ),
@@ -236,6 +237,22 @@ _OWN = (
         parsers.whole_number(1, 100),
     ),
     Key(
+        "LAUNCHER_LOG_DAYS",
+        "7",
+        "Days that one log file covers before the next one begins; 0 goes by size alone.",
+        "单个日志文件覆盖的天数，超过后轮换；0 表示只按大小轮换。",
+        "1",
+        parsers.whole_number(0, 3650),
+    ),
+    Key(
+        "LAUNCHER_HANG_S",
+        "30",
+        "Seconds without a sign of life after which a process that serves is killed and started again; 0 never.",
+        "已就绪的进程在多少秒内没有心跳时被结束并重启；0 表示从不。",
+        "60",
+        parsers.seconds(0, 86_400),
+    ),
+    Key(
         "LAUNCHER_STOP_GRACE_S",
         "10",
         "Seconds that a process gets to end by itself before it is killed.",
@@ -336,6 +353,16 @@ _OWN = (
         default_note="nobody; alarms stand in status and in the log",
     ),
     Key(
+        "LAUNCHER_METRICS_TEXTFILE",
+        "",
+        "File for node_exporter's textfile collector, so that numbers are there while the page is not; ends in .prom.",
+        "供 node_exporter textfile 收集器读取的文件（以 .prom 结尾），页面不可用时仍有指标。",
+        "/var/lib/prometheus/node-exporter/tts.prom",
+        parsers.text,
+        is_path=True,
+        default_note="none",
+    ),
+    Key(
         "LAUNCHER_PACKAGE_INDEX",
         "",
         "Sources of Python packages for engine install, tried in order: pypi, tuna, aliyun, fastest or addresses.",
@@ -362,5 +389,5 @@ _OWN = (
     ),
 )
 
-KEYS: tuple[Key, ...] = _OWN + CACHES + NETWORK
+KEYS: tuple[Key, ...] = _OWN + ACCESS + CACHES + NETWORK
 KEYS_BY_NAME: dict[str, Key] = {key.name: key for key in KEYS}

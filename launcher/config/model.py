@@ -36,7 +36,11 @@ class Config:
     Attributes:
         port: 0 takes a free one, 7860 preferred.
         token: empty when there is none, which only a loopback ``host`` may have.
-        allowed_hosts: names without port; holds ``*`` when any name is allowed.
+        users: ``name:token`` each; see `user_tokens`.
+        insecure: ``yes`` or ``no``: whether ``host`` may be open to a network without a token.
+        allowed_hosts: names without port; holds ``*`` when any name is allowed, ``<address>`` when any address is.
+        trusted_proxies: addresses and networks.
+        tls_cert, tls_key: absolute paths; both or none are set.
         root_path: empty, or starts with ``/`` and does not end with one.
         engines: how many at least; see `devices`.
         gpu: numbers of the GPUs; empty when ``device`` says where to compute.
@@ -49,8 +53,9 @@ class Config:
         offline: ``yes`` or ``no``; see `is_offline`.
         history: ``yes`` or ``no``.
         alarm_urls: whom to tell of alarms, as apprise writes addresses.
+        metrics_textfile: absolute path of the file for node_exporter; empty for none.
         data_dir: absolute.
-        stop_grace_s, restart_window_s: seconds.
+        stop_grace_s, restart_window_s, hang_s: seconds.
         mirrors: a checked list or the absolute path of a ``.toml`` file; see `launcher.hub.endpoints`.
         standard: what the user set (environment or ``.env``) of the standard names, and whatever else stands in
             ``.env``; for the children.
@@ -63,10 +68,15 @@ class Config:
     host: str
     port: int
     token: str
+    users: tuple[str, ...]
+    insecure: str
     allowed_hosts: tuple[str, ...]
     root_path: str
     app: str
     app_dir: str
+    trusted_proxies: tuple[str, ...]
+    tls_cert: str
+    tls_key: str
     engine: str
     device: str
     engines: int
@@ -81,17 +91,24 @@ class Config:
     models: tuple[str, ...]
     offline: str
     alarm_urls: tuple[str, ...]
+    metrics_textfile: str
     data_dir: Path
     open_browser: str
     log_level: str
     log_max_bytes: int
     log_files: int
+    log_days: int
+    hang_s: float
     stop_grace_s: float
     restart_limit: int
     restart_window_s: float
     max_text_chars: int
     max_body_bytes: int
     queue_size: int
+    rate_limit: int
+    max_connections: int
+    temp_bytes: int
+    temp_hours: int
     history: str
     history_bytes: int
     mirrors: str
@@ -120,6 +137,16 @@ class Config:
     def is_cache_shared(self) -> bool | None:
         """Whether other machines fetch into the same cache; ``None`` when its file system decides."""
         return {"yes": True, "no": False}.get(self.shared_cache)
+
+    @property
+    def user_tokens(self) -> tuple[tuple[str, str], ...]:
+        """Name and token of each user."""
+        return tuple((name, token) for name, _, token in (entry.partition(":") for entry in self.users))
+
+    @property
+    def scheme(self) -> str:
+        """Of the port's address: ``http`` or ``https``."""
+        return "https" if self.tls_cert else "http"
 
     def to_json(self) -> dict[str, Any]:
         """Everything, secrets included, as a JSON object: for a child's standard input and nothing else."""

@@ -22,6 +22,8 @@ _CHINESE_NOTES = {
     "none, which only loopback allows": "无（仅限本机回环地址）",
     "loopback names and LAUNCHER_HOST": "本机名称与 LAUNCHER_HOST",
     "none": "无",
+    "none: HTTP": "无（使用 HTTP）",
+    "nobody": "无",
     "the environment that engine install made, else this one": "engine install 创建的环境，否则为当前环境",
     "what LAUNCHER_DEVICE says": "由 LAUNCHER_DEVICE 决定",
     "what the app's profile says": "由应用配置决定",

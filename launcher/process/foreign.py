@@ -23,13 +23,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.access import AccessRules
+from launcher.access.audit import AuditLog
+from launcher.access.clients import parse_networks
+from launcher.cache.layout import instance_paths
 from launcher.channel import Channel, ChannelError
 from launcher.config import Config
 from launcher.errors import ConfigError, LauncherError, StartError
 from launcher.process.answers import Answers
 from launcher.process.bind import bind_port
-from launcher.process.child import MAX_LINE_BYTES, describe_exit
+from launcher.process.child import MAX_LINE_BYTES
 from launcher.process.front import Front
+from launcher.process.tls import server_context
 from launcher.process.weights import Told
 from launcher.profiles.environment import HOST, app_command, app_environment, placeholders
 from launcher.profiles.placing import odd_sizes, place
@@ -80,10 +84,13 @@ class Life:
         app = resolve(self._config)
         self._prepare(app)
         port = app.profile.port or _free_port()
-        front = Front(port, gate=self._gate(), hides_token=bool(self._config.token))
+        config = self._config
+        tls = server_context(config.tls_cert, config.tls_key) if config.tls_cert else None
+        rules = AccessRules(self._settings["token"], config.allowed_hosts, config.user_tokens)
+        front = Front(port, gate=self._gate(rules), hides_token=bool(rules.holders), tls=tls)
         descriptor = self._settings.get("listen_fd")
         # A system that cannot pass a socket on leaves the port to this process from its start.
-        server = await front.serve(bind_port(self._config.host, self._settings["port"])) if descriptor is None else None
+        server = await front.serve(bind_port(config.host, self._settings["port"])) if descriptor is None else None
         process = self._start(app, port)
         reader = threading.Thread(target=self._read, args=(app, process), name="app output", daemon=True)
         reader.start()
@@ -123,15 +130,30 @@ class Life:
             say(f"WARNING {path} has {size:,} bytes where {expected:,} are usual; if it was cut, remove it.")
         self._told.progress(Progress("load"))
 
-    def _gate(self) -> Answers:
-        rules = AccessRules(self._config.token, self._config.allowed_hosts)
+    def _gate(self, rules: AccessRules) -> Answers:
         return Answers(
             rules=rules,
             snapshot=dict,
             remaining_s=lambda: 1.0,
             last_lines=dict,
             root_path=self._config.root_path,
+            trusted=parse_networks(self._config.trusted_proxies),
+            audit=AuditLog(instance_paths(self._config).log_dir),
+            metrics=self._metrics,
         )
+
+    def _metrics(self) -> str:
+        """The supervisor's figures; empty when it does not answer."""
+        try:
+            channel = Channel.connect(self._settings["control_address"], token=self._settings["control_token"])
+        except ChannelError:
+            return ""
+        try:
+            return str(channel.call("metrics").get("text", ""))
+        except ChannelError:
+            return ""
+        finally:
+            channel.close()
 
     def _start(self, app: App, port: int) -> subprocess.Popen[bytes]:
         values = {**placeholders(self._config, app.directory), "port": str(port)}
@@ -204,8 +226,6 @@ class Life:
             if not self._was_ready:  # the next start would end in the same way
                 raise StartError(failure.message, fix=failure.fix)
             say(f"ERROR {failure.message} {failure.fix}".strip())
-        else:
-            say(f"The app {describe_exit(status)}.")
         return status
 
 

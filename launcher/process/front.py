@@ -15,11 +15,14 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from launcher.access import COOKIE_NAME
 from launcher.process.bind import BACKLOG
 from launcher.process.exchange import MAX_HEAD_BYTES, BadRequestError, Request, Response, parse_head
+
+if TYPE_CHECKING:
+    import ssl
 
 #: Between a connection and the end of its request's head; a browser's speculative connections take longest.
 HEAD_TIMEOUT_S = 30.0
@@ -51,6 +54,9 @@ class Gate(Protocol):
     def gate(self, request: Request) -> Response | None:
         """The answer to what is not for the app; ``None`` lets the request through."""
 
+    def is_secure(self, request: Request) -> bool:
+        """Whether the visitor's own connection is encrypted."""
+
 
 class Front:
     """Passes requests on to an app.
@@ -59,18 +65,22 @@ class Front:
         port: where the app listens on 127.0.0.1.
         gate: judges every request.
         hides_token: whether ``Authorization`` carries our own token, which the app must not see.
+        tls: makes our port speak HTTPS.
     """
 
-    def __init__(self, port: int, *, gate: Gate, hides_token: bool) -> None:
+    def __init__(self, port: int, *, gate: Gate, hides_token: bool, tls: ssl.SSLContext | None = None) -> None:
         self.is_open = False
         self._port = port
         self._gate = gate
         self._hides_token = hides_token
+        self._tls = tls
         self._connections = 0
 
     async def serve(self, sock: socket.socket) -> asyncio.Server:
         """Starts taking connections on a listening socket."""
-        return await asyncio.start_server(self._on_connection, sock=sock, limit=_BLOCK_BYTES, backlog=BACKLOG)
+        return await asyncio.start_server(
+            self._on_connection, sock=sock, limit=_BLOCK_BYTES, backlog=BACKLOG, ssl=self._tls
+        )
 
     async def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1
@@ -88,6 +98,8 @@ class Front:
         except BadRequestError as error:
             await _send(writer, Response.of_json(error.status, _error(str(error))))
             return
+        peer = writer.get_extra_info("peername")
+        request = replace(request, peer=str(peer[0]) if peer else "", is_secure=self._tls is not None)
         if self._gate.needs_body(request) and (request.body_bytes or 0) <= _MAX_FORM_BYTES:
             form = await asyncio.wait_for(reader.readexactly(request.body_bytes or 0), HEAD_TIMEOUT_S)
             request = replace(request, body=form, body_bytes=0)
@@ -121,7 +133,7 @@ class Front:
         reader, writer = client
         app_reader, app_writer = app
         upgrades = "upgrade" in request.headers.get("connection", "").lower() and "upgrade" in request.headers
-        app_writer.write(self._request_head(head, upgrades=upgrades))
+        app_writer.write(self._request_head(head, upgrades=upgrades, is_secure=self._gate.is_secure(request)))
         sending = asyncio.ensure_future(_pass_body(request, reader, app_writer, whole=upgrades))
         answering = asyncio.ensure_future(_pass_answer(app_reader, writer))
         try:
@@ -137,7 +149,7 @@ class Front:
                 task.cancel()
             await asyncio.gather(sending, answering, return_exceptions=True)
 
-    def _request_head(self, head: bytes, *, upgrades: bool) -> bytes:
+    def _request_head(self, head: bytes, *, upgrades: bool, is_secure: bool) -> bytes:
         """The head as the app gets it."""
         first, *lines = head.rstrip(b"\r\n").split(b"\r\n")
         kept = [first]
@@ -148,6 +160,8 @@ class Front:
             if name == "authorization" and self._hides_token:
                 continue
             kept.append(_without_our_cookie(line) if name == "cookie" else line)
+        if is_secure:  # by which apps decide how the addresses begin that they write into their pages
+            kept.append(b"X-Forwarded-Proto: https")
         kept.append(b"Connection: Upgrade" if upgrades else b"Connection: close")
         return b"\r\n".join(filter(None, kept)) + b"\r\n\r\n"
 
@@ -222,7 +236,8 @@ async def _until_gone(reader: asyncio.StreamReader) -> None:
 
 async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Takes what a refused client still sends for a moment: closing at once would take the answer away from it."""
-    writer.write_eof()
+    if writer.can_write_eof():
+        writer.write_eof()
     await asyncio.wait_for(_until_gone(reader), _LINGER_S)
 
 

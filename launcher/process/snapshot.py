@@ -21,6 +21,8 @@ APP = "app"
 ALL_ENGINES = "engines"
 #: What brings the engine's weights, when they are not there; it ends when they are.
 WEIGHTS = "weights"
+#: Crashes of this run that the snapshot tells of; the logs' folder has more.
+_CRASHES_SHOWN = 5
 #: An engine's words for what it does before it looks for its weights, and for getting them into the cache; every
 #: other word comes after that.
 EARLY_STAGES = frozenset({"start", "import"})
@@ -123,6 +125,8 @@ class Status:
         }
         self.warnings: list[dict[str, str]] = []
         self.alarms: list[dict[str, str]] = []
+        #: Reports of this run's crashes without their lines, newest first.
+        self.crashes: list[dict[str, Any]] = []
         #: Which engine was taken, and why; empty until that is known.
         self.choice = {"name": "", "reason": ""}
         self.stopping = False
@@ -137,6 +141,10 @@ class Status:
     def expect_weights(self) -> None:
         """Notes that weights have to be brought before the engine can start."""
         self.components[WEIGHTS] = ComponentStatus(since=self._wall_clock())
+
+    def show_crash(self, report: dict[str, Any]) -> None:
+        """Notes a crash; an old one is forgotten for it."""
+        self.crashes = [report, *self.crashes][:_CRASHES_SHOWN]
 
     def enter(self, component: str, state: str) -> None:
         """Notes that ``component`` is now in ``state``."""
@@ -262,6 +270,7 @@ class Status:
             "components": {name: self._component_json(name) for name in self.components},
             "choice": dict(self.choice),
             "warnings": [*self.warnings, *self.alarms],
+            "crashes": list(self.crashes),
         }
 
     def _component_json(self, name: str) -> dict[str, Any]:

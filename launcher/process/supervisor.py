@@ -13,48 +13,25 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from launcher.access import AccessRules
+from launcher.access.clients import is_counted
 from launcher.errors import LauncherError
 from launcher.process.answers import Answers
 from launcher.process.child import Child, ChildSpec, LogSink
 from launcher.process.control import ControlServer, RefusedError
+from launcher.process.crash import Crash, CrashReports
 from launcher.process.engines import Engines
 from launcher.process.facts import observe
-from launcher.process.health import CrashBudget, Patience
+from launcher.process.health import CrashBudget
 from launcher.process.keeper import Hooks, Keeper, Spawn
 from launcher.process.listener import Listener
 from launcher.process.loop import Loop
+from launcher.process.run_settings import Settings
 from launcher.process.runfile import RunFile, RunRecord
-from launcher.process.snapshot import ALL_ENGINES, APP, ENGINE, PAGE, WEIGHTS, Status, kind_of
+from launcher.process.snapshot import ALL_ENGINES, APP, ENGINE, WEIGHTS, Status, kind_of
 from launcher.process.timings import StartTimes
-
-#: An engine that is busy computing ends within this; `stop` may ask for more or less.
-DEFAULT_GRACE_S = 10.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a supervisor needs to know.
-
-    Attributes:
-        rules: who may use the port.
-        root_path: path under which a reverse proxy shows everything.
-        stop_grace_s: seconds that children get to end.
-        restart_limit, restart_window_s: the crash budget of each child.
-        patience: how long a child may be silent.
-        front: the child that answers on the port: `PAGE` or `APP`.
-    """
-
-    rules: AccessRules
-    root_path: str = ""
-    stop_grace_s: float = DEFAULT_GRACE_S
-    restart_limit: int = 5
-    restart_window_s: float = 60.0
-    patience: Patience = field(default_factory=Patience)
-    front: str = PAGE
 
 
 class Supervisor:
@@ -72,6 +49,7 @@ class Supervisor:
         rebind: makes a new listening socket, where the port cannot be shared with a child.
         loop: where everything happens.
         spawn: starts a child.
+        reports: where crashes are kept; ``None`` shows them with the status only.
     """
 
     def __init__(
@@ -88,6 +66,7 @@ class Supervisor:
         rebind: Callable[[], socket.socket] | None = None,
         loop: Loop | None = None,
         spawn: Spawn = Child,
+        reports: CrashReports | None = None,
     ) -> None:
         self.loop = loop or Loop()
         self._settings = settings
@@ -95,11 +74,14 @@ class Supervisor:
         self._run_file = run_file
         self._times = times
         self._logs = logs
-        self._on_change = on_change
+        self._listeners = [on_change]
         self._spawn = spawn
+        self._reports = reports or CrashReports(None)
         self._keepers: dict[str, Keeper] = {}
         self._engines = Engines(self.loop.clock)
         self._error: LauncherError | None = None
+        #: Makes the text of `/metrics`; whoever looks after the numbers puts its own here.
+        self.metrics: Callable[[], str] = lambda: ""
         self.status = Status(
             instance=record.instance,
             version=record.version,
@@ -154,6 +136,14 @@ class Supervisor:
         """Shows these alarms with the status, in place of those before."""
         self.status.alarms = list(alarms)
         self._changed()
+
+    def offer(self, name: str, command: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Adds a command to the control socket; it runs in the loop and must be quick."""
+        self._control.offer(name, command)
+
+    def listen(self, listener: Callable[[dict[str, Any]], None]) -> None:
+        """Calls ``listener`` in the loop whenever the snapshot changes."""
+        self._listeners.append(listener)
 
     def abort(self, error: LauncherError) -> None:
         """Ends the run because it cannot begin; `run` raises ``error``."""
@@ -212,9 +202,20 @@ class Supervisor:
             remaining_s=lambda: self._remaining_s(self.status.front),
             last_lines=self._last_lines,
             root_path=self._settings.root_path,
+            trusted=self._settings.trusted,
+            audit=self._settings.audit,
             clock=self.loop.clock,
+            metrics=self._metrics_text,
         )
-        listener = Listener(sock, self.loop, answer=answers.respond, needs_body=answers.needs_body, rebind=rebind)
+        listener = Listener(
+            sock,
+            self.loop,
+            answer=answers.respond,
+            needs_body=answers.needs_body,
+            rebind=rebind,
+            tls=self._settings.tls,
+            is_counted=lambda address: is_counted(address, self._settings.trusted),
+        )
         listener.accept()
         self.status.stage("listen", "done")
         return listener
@@ -249,23 +250,13 @@ class Supervisor:
         )
 
     def _hooks(self, spec: ChildSpec) -> Hooks:
+        hooks = Hooks(self._changed, started=self._write_record, crashed=self._on_crash)
         if spec.component == WEIGHTS:
-            return Hooks(
-                self._changed,
-                lambda: None,
-                self._write_record,
-                ready=self._engines.start,
-                down=lambda: None,
-                failed=self._engines.refuse,
-            )
+            return replace(hooks, ready=self._engines.start, failed=self._engines.refuse)
         if not spec.takes_listener:
-            return Hooks(self._changed, lambda: None, self._write_record, lambda: None, lambda: None)
-        return Hooks(
-            changed=self._changed,
-            before_start=self._before_page,
-            started=self._write_record,
-            ready=self._listener.hand_over,
-            down=self._listener.accept,
+            return hooks
+        return replace(
+            hooks, before_start=self._before_page, ready=self._listener.hand_over, down=self._listener.accept
         )
 
     def _before_page(self) -> int | None:
@@ -278,9 +269,21 @@ class Supervisor:
         keeper = self._keepers.get(component)
         return self._times.remaining_s(component, 0.0) if keeper is None else keeper.remaining_s()
 
+    def _metrics_text(self) -> str:
+        return self.metrics()
+
     def _last_lines(self) -> dict[str, list[str]]:
         """The last lines of what has failed; empty while all is well."""
-        return {name: keeper.last_lines for name, keeper in self._keepers.items() if keeper.state == "failed"}
+        return {
+            name: [self._reports.clean(line) for line in keeper.last_lines]
+            for name, keeper in self._keepers.items()
+            if keeper.state == "failed"
+        }
+
+    def _on_crash(self, crash: Crash) -> Crash:
+        crash = self._reports.cleaned(crash)
+        self.status.show_crash(self._reports.keep(crash))
+        return crash
 
     def _on_event(self, message: dict[str, Any]) -> None:
         name = str(message.get("component"))
@@ -353,7 +356,8 @@ class Supervisor:
 
     def _changed(self) -> None:
         self._control.publish()
-        self._on_change(self.status.snapshot())
+        for listener in self._listeners:
+            listener(self.status.snapshot())
         if self.status.stopping and all(keeper.child is None for keeper in self._keepers.values()):
             # Not at once: the answer to `stop` and the last snapshot go out first.
             self.loop.call_later(0.0, self.loop.stop)

@@ -183,6 +183,13 @@ def test_the_glossary_reaches_engines_that_have_one_and_the_text_of_others(cloni
     assert cloning.http.delete(f"/api/glossary/{term['id']}").json() == {"removed": 1}
 
 
+def test_readings_are_the_engines_or_not_checked(cloning: Place, plain: Place) -> None:
+    found = cloning.http.post("/api/readings", json={"text": "so la", "language": "en"}).json()
+    assert (found["checked"], [reading["reading"] for reading in found["readings"]]) == (True, ["SO", "LA"])
+    assert plain.http.post("/api/readings", json={"text": "so la"}).json()["checked"] is False
+    assert cloning.http.post("/api/readings", json={"text": "x" * 501}).status_code == 400
+
+
 def test_a_preset_over_http(plain: Place) -> None:
     body = {"name": MARKUP, "state": {"request": {"text": "Hi.", "speed": 1.5}}}
     preset = plain.http.post("/api/presets", json=body).json()
@@ -227,6 +234,14 @@ def test_a_take_is_kept_found_starred_heard_and_deleted(plain: Place) -> None:
         assert archive.namelist() == ["takes.json", f"sound/{take['id']}.flac"]
     assert plain.http.post("/api/history/delete", json={"ids": [take["id"]]}).json() == {"removed": 1}
     assert plain.http.get(f"/api/history/{take['id']}").status_code == 404
+
+
+def test_a_take_that_nobody_wants_is_not_kept(plain: Place) -> None:
+    _, answer = plain.speak(text="quiet words", keep=False)
+    assert answer.status_code == 200 and "x-take-id" not in answer.headers
+    plain.take(plain.speak(text="after")[1].headers["x-take-id"])
+    assert plain.takes(q="quiet") == []
+    assert plain.speak(text="x", keep="no")[1].json()["error"]["param"] == "keep"
 
 
 def test_a_take_that_was_not_spoken_to_its_end_is_not_kept(plain: Place) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from launcher.access import AccessRules, session_cookie
+from launcher.access import AccessRules
 from launcher.process.answers import Answers
 from launcher.process.front import Front
 
@@ -78,7 +78,7 @@ class App(BaseHTTPRequestHandler):
 def front_of(port: int, rules: AccessRules, *, is_open: bool = True) -> Iterator[int]:
     """A front in a thread; gives its port."""
     answers = Answers(rules=rules, snapshot=dict, remaining_s=lambda: 1.0, last_lines=dict)
-    front = Front(port, gate=answers, hides_token=bool(rules.token))
+    front = Front(port, gate=answers, hides_token=bool(rules.holders))
     front.is_open = is_open
     sock = socket.create_server(("127.0.0.1", 0))
     loop = asyncio.new_event_loop()
@@ -164,15 +164,15 @@ def test_who_may_not_come_in_is_told_and_the_app_hears_nothing(port: int, guarde
 
 
 def test_a_token_lets_in_and_stays_here(guarded: int) -> None:
-    secret = session_cookie(AccessRules(TOKEN))
     status, _, body = ask(guarded, "/", Authorization=f"Bearer {TOKEN}")
     assert status == 200 and TOKEN.encode() not in body
-    status, _, body = ask(guarded, "/", Cookie=f"a=1; tts_launcher_session={secret}; b=2")
-    assert status == 200 and secret.encode() not in body
-    assert ["Cookie", "a=1; b=2"] in json.loads(body)["headers"]
     form = f"token={TOKEN}".encode()
     status, headers, _ = ask(guarded, "/login", "POST", form, Content_Type="application/x-www-form-urlencoded")
-    assert status == 303 and headers["set-cookie"].startswith(f"tts_launcher_session={secret}")
+    cookie = headers["set-cookie"].partition(";")[0]
+    assert status == 303 and cookie.startswith("tts_launcher_session=")
+    status, _, body = ask(guarded, "/", Cookie=f"a=1; {cookie}; b=2")
+    assert status == 200 and cookie.encode() not in body
+    assert ["Cookie", "a=1; b=2"] in json.loads(body)["headers"]
 
 
 def test_the_app_is_not_told_who_asked_by_who_asks(port: int) -> None:

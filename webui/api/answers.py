@@ -15,6 +15,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from launcher.errors import ENGINE_ERROR, EngineError, LauncherError, SpeechError, StorageError
 from webui.engine.client import EngineAwayError
 
+#: In a request's scope: the name that came with its token, written by the guard; empty when none is needed.
+WHO = "tts_launcher.who"
 #: OpenAI's ``type`` words by status; the client library looks at the status, people at the word.
 _OPENAI_TYPES = {
     401: "authentication_error",

@@ -30,6 +30,7 @@ __all__ = [
     "ReportProgress",
     "ReportsWhileSpeaking",
     "Segment",
+    "ShowsSymbols",
     "SpeechRequest",
     "Voice",
 ]
@@ -67,6 +68,23 @@ class AudioChunk:
 
 
 @dataclass(frozen=True)
+class WordReading:
+    """A word and how an engine will read it.
+
+    Attributes:
+        text: the word as it is said, with numbers and signs written out.
+        language: a language's code.
+        notation: ``pinyin`` (tones 1 to 5 as spoken), ``cmu`` or ``kana``.
+        reading: in that notation.
+    """
+
+    text: str
+    language: str
+    notation: str
+    reading: str
+
+
+@dataclass(frozen=True)
 class Voice:
     """A voice that an engine offers.
 
@@ -95,7 +113,7 @@ class EngineInfo:
         languages: codes it can speak in this installation.
         device: ``cpu`` or ``cuda:0``.
         capabilities: words among ``emotion_vector``, ``emotion_reference``, ``emotion_text``, ``random_emotion``,
-            ``clone``, ``seed``, ``duration``, ``glossary``, ``generation_parameters``.
+            ``clone``, ``seed``, ``duration``, ``glossary``, ``generation_parameters``, ``readings`` (it is `Reader`).
         notes: one or two sentences for people, by language code: what kind of voice this is, what others add.
         speed_range: smallest and largest `SpeechRequest.speed`.
         weights: what it speaks with: commit of each repository, or digest of each file; may be empty before
@@ -206,3 +224,23 @@ class ReportsWhileSpeaking(Protocol):
 
     def report_speech_to(self, report: ReportProgress | None) -> None:
         """Whom to tell, from the thread that speaks, while the next request is spoken; ``None``: nobody."""
+
+
+@runtime_checkable
+class ShowsSymbols(Protocol):
+    """An engine that can show what its network gets of a segment."""
+
+    def symbols(self, request: SpeechRequest, segment: Segment) -> tuple[int, str]:
+        """How many symbols or tokens a segment of ``request`` is, and, where they can be read, the symbols."""
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """An engine that says how it will read a text; it has the capability ``readings``."""
+
+    def readings(self, text: str, language: str) -> list[WordReading]:
+        """The words of a text and their readings; nothing is spoken.
+
+        Raises:
+            SpeechError: when there is nothing that it can read.
+        """

@@ -102,6 +102,16 @@ class EngineClient:
         found = await self._call("POST", "/segments", request.to_json())
         return list(found["segments"])
 
+    async def readings(self, request: SpeechRequest) -> list[dict[str, Any]]:
+        """How the text will be read: `WordReading`s as objects.
+
+        Raises:
+            SpeechError: when the engine has nothing to read, or does not say how it reads.
+            EngineError: when it cannot.
+        """
+        found = await self._call("POST", "/readings", request.to_json())
+        return list(found["readings"])
+
     async def load(self) -> dict[str, Any]:
         """Loads the engine when it is unloaded; returns `/health`'s object."""
         return await self._call("POST", "/load", timeout_s=SILENCE_S)

@@ -101,11 +101,11 @@ class EnginePool:
 
     async def segments(self, request: SpeechRequest) -> list[dict[str, Any]]:
         """How the text will be cut: see `EngineClient.segments`."""
+        return await self._any(lambda engine: engine.segments(request))
 
-        async def ask(engine: EngineClient) -> list[dict[str, Any]]:
-            return await engine.segments(request)
-
-        return await self._any(ask)
+    async def readings(self, request: SpeechRequest) -> list[dict[str, Any]]:
+        """How the text will be read: see `EngineClient.readings`."""
+        return await self._any(lambda engine: engine.readings(request))
 
     async def _any(self, ask: Callable[[EngineClient], Awaitable[Result]]) -> Result:
         """The first answer; those that are free are asked first, those that were away last."""

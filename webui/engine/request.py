@@ -110,6 +110,7 @@ class SpeechRequest:
         emotion_text: a description of the emotion; in mode ``text`` and empty, the text itself.
         random_emotion: whether each component of ``emotion`` is acted by a recording drawn at random.
         duration_factor: factor on the length of what is spoken, on top of ``speed``; `DURATION_RANGE`.
+        markup: whether the tags of `webui.markup` in ``text`` are followed; otherwise they are spoken as they stand.
         glossary: pairs of a term and how it is read; the longest term wins, upper and lower case are the same.
         generation: how the engine draws speech.
     """
@@ -127,6 +128,7 @@ class SpeechRequest:
     emotion_text: str = ""
     random_emotion: bool = False
     duration_factor: float = 1.0
+    markup: bool = False
     glossary: tuple[tuple[str, str], ...] = ()
     generation: GenerationParameters = field(default_factory=GenerationParameters)
 
@@ -140,10 +142,9 @@ class SpeechRequest:
             isinstance(self.seed, int) and not isinstance(self.seed, bool) and 0 <= self.seed < 2**32
         ):
             raise SpeechError(f"seed={self.seed!r:.40} is not a whole number from 0 to 4294967295.", param="seed")
-        if not isinstance(self.random_emotion, bool):
-            raise SpeechError(
-                f"random_emotion={self.random_emotion!r:.40} is not true or false.", param="random_emotion"
-            )
+        for name in ("random_emotion", "markup"):
+            if not isinstance(getattr(self, name), bool):
+                raise SpeechError(f"{name}={getattr(self, name)!r:.40} is not true or false.", param=name)
         for name, limit in (
             ("reference", MAX_REFERENCE_CHARS),
             ("emotion_reference", MAX_REFERENCE_CHARS),

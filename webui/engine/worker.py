@@ -89,7 +89,9 @@ class Worker:
         return create_engine_of(self._settings)
 
     def _start_loading(self) -> None:
-        self._loading = asyncio.get_running_loop().create_task(self._load())
+        loop = asyncio.get_running_loop()
+        self._loading = loop.create_task(self._load())
+        self._reporter.beat(loop)
 
     async def _load(self) -> None:
         assert self._holder is not None and self._server is not None

@@ -122,6 +122,10 @@ class IndexTTS:
         texts = plan_segments(request.text, request.generation.segment_tokens or SEGMENT_TOKENS)
         return [Segment(index, text, self._language(request, text)) for index, text in enumerate(texts)]
 
+    def symbols(self, request: SpeechRequest, segment: Segment) -> tuple[int, str]:
+        """See `webui.engine.base.ShowsSymbols`; the tokens are those by which the text is cut, estimated."""
+        return round(tokens(apply_glossary(segment.text, request.glossary))), ""
+
     def synthesize(self, request: SpeechRequest, cancellation: Cancellation) -> Iterator[AudioChunk]:
         """See `webui.engine.base.Engine.synthesize`."""
         from webui.engine.indextts.speaking import Watch
