@@ -208,14 +208,12 @@ def app_specs(config: Config, addresses: Addresses, base: Mapping[str, str]) -> 
         "control_address": addresses.control,
         "control_token": addresses.control_token,
     }
-    # The app's own environment is made from ours by the child, which reads the profile anew at every start.
+    # The app's own environment is made from its own by the child, which reads the profile anew at every start.
     settings = {
         **common,
         "host": addresses.host,
         "port": addresses.port,
         "token": addresses.token,
-        "environment": dict(base),
-        "marks": {MARK_VARIABLE: addresses.mark},
     }
     argv = (sys.executable, "-u", "-m", "launcher.process.foreign")
     specs = {APP: ChildSpec(APP, argv, environment, settings, cwd=folder, takes_listener=True)}

@@ -158,9 +158,8 @@ class Life:
     def _start(self, app: App, port: int) -> subprocess.Popen[bytes]:
         values = {**placeholders(self._config, app.directory), "port": str(port)}
         command = app_command(app, values)
-        environment = app_environment(self._config, app, self._settings["environment"])
+        environment = app_environment(self._config, app, os.environ)
         environment = {name: fill(text, {"port": str(port)}) for name, text in environment.items()}
-        environment.update(self._settings["marks"])
         say(f"starting {' '.join(command)} in {app.directory}")
         try:
             # Threads and no asyncio pipes: asyncio takes a process for alive as long as anybody holds its pipes.
