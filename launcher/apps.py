@@ -286,6 +286,8 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
         "library_dir": str(instance_paths(config).library_dir),
         "history": config.history == "yes",
         "history_bytes": config.history_bytes,
+        "jobs_dir": str(instance_paths(config).jobs_dir),
+        "batch_bytes": config.batch_bytes,
     }
     argv = (sys.executable, "-u", str(folder / "webui.py"))
     return ChildSpec("page", argv, environment, settings, cwd=str(folder.parent), takes_listener=True)

@@ -317,6 +317,14 @@ _OWN = (
         parsers.size_bytes(1_000_000, 10**13),
     ),
     Key(
+        "LAUNCHER_BATCH_BYTES",
+        "4GB",
+        "How much sound of batch jobs is kept; that of the oldest finished jobs goes first.",
+        "批量任务中声音的最大总量；超出时先删除最早完成的任务的声音。",
+        "20GB",
+        parsers.size_bytes(1_000_000, 10**13),
+    ),
+    Key(
         "LAUNCHER_MIRRORS",
         "",
         "Mirrors that models are fetched from: a list with options, or a .toml file; see docs/mirrors.md.",

@@ -111,6 +111,7 @@ class Config:
     temp_hours: int
     history: str
     history_bytes: int
+    batch_bytes: int
     mirrors: str
     allow_http_mirrors: str
     shared_cache: str

@@ -274,10 +274,12 @@ class Supervisor:
 
     def _last_lines(self) -> dict[str, list[str]]:
         """The last lines of what has failed; empty while all is well."""
+        # The weights have a keeper, and no component while none are missing.
+        failed = [name for name, part in self.status.components.items() if part.state == "failed"]
         return {
-            name: [self._reports.clean(line) for line in keeper.last_lines]
-            for name, keeper in self._keepers.items()
-            if keeper.state == "failed"
+            name: [self._reports.clean(line) for line in self._keepers[name].last_lines]
+            for name in failed
+            if name in self._keepers
         }
 
     def _on_crash(self, crash: Crash) -> Crash:

@@ -30,6 +30,7 @@ async function start() {
   const tabs = new Tabs(elements.tabBar, elements.tabs, { engine, page, address });
   connect(elements, panels, engine, tabs);
   addEventListener("tts:use", (event) => use(panels, tabs, event.detail));
+  addEventListener("tts:ask", (event) => Object.assign(event.detail, { request: read(panels) }));
   engine.start();
   document.documentElement.dataset.ready = "true";
 }
