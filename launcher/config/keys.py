@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from launcher.config import mirror_list, package_index, parsers
 from launcher.config.access_keys import ACCESS
+from launcher.config.app_keys import APPS
 from launcher.config.key import PREFIX, Key
 from launcher.config.standard_keys import CACHES, NETWORK
 
@@ -69,23 +70,7 @@ _OWN = (
         parsers.root_path,
         default_note="none",
     ),
-    Key(
-        "LAUNCHER_APP",
-        "builtin",
-        "What to start: builtin (our page and engine), index-tts, heygem, or a profile of your own; see docs/apps.md.",
-        "要启动的应用：builtin（自带页面与引擎）、index-tts、heygem 或您自己的配置；见 docs/apps.zh.md。",
-        "index-tts",
-        parsers.app,
-    ),
-    Key(
-        "LAUNCHER_APP_DIR",
-        "",
-        "Folder of the app that LAUNCHER_APP names.",
-        "LAUNCHER_APP 所指应用的目录。",
-        "~/index-tts",
-        is_path=True,
-        default_note="what the app's profile says",
-    ),
+    *APPS,
     Key(
         "LAUNCHER_ENGINE",
         "auto",
