@@ -339,6 +339,7 @@ def engine_options(config: Config) -> dict[str, str]:
     return {
         "precision": config.precision,
         "qwen": config.qwen,
+        "cuda_kernel": config.cuda_kernel,
         "model_dir": config.model_dir,
         "engine_dir": config.engine_dir,
         "idle_unload_s": f"{config.idle_unload:g}",

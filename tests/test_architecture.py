@@ -100,6 +100,7 @@ ENTRY_POINTS = {
     "webui/engine/worker.py",
     "webui/engine/child.py",  # ends a child whose supervisor has gone
     "webui/engine/forkserver.py",  # a fork must never return into what its parent was doing
+    "webui/engine/indextts/kernels.py",  # a process of its own, which compiles
 }
 PRINTER = "launcher/cli/output.py"
 #: Words that say nothing about what a thing does.

@@ -40,7 +40,7 @@ _SWITCHES = {
 #: Flags that are understood and need nothing here, with the reason; True when they have a value.
 _NEEDLESS = {
     "--deepspeed": (False, "the engine is loaded in another way"),
-    "--cuda-kernel": (False, "kernels are compiled in the background"),
+    "--cuda-kernel": (False, "it is compiled in the background where nvcc and ninja are"),
     "--accel": (False, "the engine decides"),
     "--compile": (False, "the engine decides"),
     "--gui-seg-tokens": (True, "the page has a control for it"),

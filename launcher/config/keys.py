@@ -129,6 +129,14 @@ _OWN = (
         parsers.choice("auto", "yes", "no"),
     ),
     Key(
+        "LAUNCHER_CUDA_KERNEL",
+        "auto",
+        "Compile IndexTTS-2's vocoder kernel in the background for the next start: auto (with nvcc and ninja) or no.",
+        "在后台编译 IndexTTS-2 声码器的 CUDA 内核，供下次启动使用：auto（有 nvcc 和 ninja 时）或 no。",
+        "no",
+        parsers.choice("auto", "no"),
+    ),
+    Key(
         "LAUNCHER_IDLE_UNLOAD",
         "0",
         "Seconds without a request after which the engine gives all its memory back; 0 never.",

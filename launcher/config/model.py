@@ -84,6 +84,7 @@ class Config:
     threads: int
     precision: str
     qwen: str
+    cuda_kernel: str
     idle_unload: float
     engine_python: str
     engine_dir: str
