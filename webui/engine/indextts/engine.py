@@ -13,6 +13,7 @@ import importlib.util
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -58,6 +59,8 @@ _IMPORTED_LATE = (
 )
 #: How torch's allocator for the processor, and CUDA's libraries, say that there is no memory left.
 _FULL_WORDS = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+#: Until a word is on its way, before something that hardly lets another thread run.
+_WORD_S = 0.05
 #: Silence between two segments: upstream's own.
 PAUSE_S = 0.2
 
@@ -156,6 +159,12 @@ class IndexTTS:
         """See `webui.engine.base.ReportsWhileSpeaking`."""
         self._report = report
 
+    def _tell_grammar(self, language: str) -> None:
+        _log.info("the rules for reading numbers in %r are built, once; this takes up to a minute or two", language)
+        if self._report is not None:
+            self._report(Progress("grammar", 0, None, "steps"))
+            time.sleep(_WORD_S)
+
     def release_text_emotion(self) -> None:
         """Gives back the memory of the language model that reads emotions; it is loaded again when it is needed."""
         reader = self._text_emotion()
@@ -192,7 +201,7 @@ class IndexTTS:
         if self._threads:
             torch.set_num_threads(self._threads)
         self._placement = place(torch, self._device, self._options, upstream.half)
-        keep_grammars_in(folder / "grammars", upstream)
+        keep_grammars_in(folder / "grammars", upstream, self._tell_grammar)
         plan = Plan(upstream, self._files, layout, self._placement)
         self._speaker = self._construct(engine_class, plan, warm_up, report)
         self._speak_once(report)
