@@ -25,7 +25,7 @@ export class NewJob {
     zone.append(worded(el("p", {}), "batch_drop"), worded(el("p", { class: "tts-lib-hint" }), "batch_kinds"), open);
     worded(this.#text, "batch_paste_hint", "placeholder");
     this.#text.addEventListener("input", () => this.#refresh());
-    const options = el("div", { class: "tts-lib-pair" }, field("batch_voice", this.#voice), field("batch_gap", this.#gap));
+    const options = el("div", { class: "tts-batch-pair" }, field("batch_voice", this.#voice), field("batch_gap", this.#gap));
     this.node.append(zone, field("batch_paste", this.#text), options, el("div", { class: "tts-lib-row" }, this.#make), this.#notice.node);
     const voices = () => fillVoices(this.#voice, engine.info, this.#voice.value, t("batch_voice_default"));
     engine.onChange(voices);
