@@ -147,7 +147,7 @@ def test_a_long_batch_by_keyboard_alone(visit: Visit, place: Place) -> None:
     assert "Paused" in told and "120" in told
     visitor.page.click("[data-language=zh]")
     visitor.wait("() => document.querySelector('[data-wish=resume]').innerText.includes('继续')")
-    assert "等待" in visitor.page.inner_text("[data-position='5'] .tts-batch-state")
+    assert "等待" in visitor.page.text_content("[data-position='100'] .tts-batch-state")
     (place.folder / "tone.json").write_text("{}")
     visitor.page.focus("[data-wish=resume]")
     keys.press("Enter")
