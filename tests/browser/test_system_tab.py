@@ -165,6 +165,16 @@ def test_a_walk_through_the_system_tab(visit: Visit, opened: tuple[str, Launcher
     page.click("text=Only errors")
     visitor.wait("() => !document.querySelector('.tts-sys-log').innerText.includes('line 3')")
 
+    _fetch_and_verify(page, launcher)
+    _unload_and_load(page, launcher, service)
+    page.click("[data-tab=speak]")
+    page.wait_for_timeout(200)
+    count = len(launcher.asked)
+    page.wait_for_timeout(1500)
+    assert len(launcher.asked) == count  # nor one that is hidden
+
+
+def _fetch_and_verify(page: Any, launcher: Launcher) -> None:
     page.click("[data-model='indextts-2.5'] button")
     page.wait_for_selector("[data-errand=running]")
     assert launcher.commands() == [("errand", {"kind": "fetch", "model": "indextts-2.5"})]
@@ -190,6 +200,8 @@ def test_a_walk_through_the_system_tab(visit: Visit, opened: tuple[str, Launcher
     page.wait_for_selector("[data-errand=done]")
     assert "Damaged files: 1 (model.bin)." in page.inner_text(".tts-sys-errors")
 
+
+def _unload_and_load(page: Any, launcher: Launcher, service: StandIn) -> None:
     page.click("[data-component=engine] >> text=Unload")
     service.engine_state = "unloaded"
     service.uptime_s += 1
@@ -197,12 +209,6 @@ def test_a_walk_through_the_system_tab(visit: Visit, opened: tuple[str, Launcher
     assert launcher.commands()[-2:] == [("unload", {"component": "engine"}), ("load", {"component": "engine"})]
     service.engine_state, service.error = "ready", None
     service.uptime_s += 1
-
-    page.click("[data-tab=speak]")
-    page.wait_for_timeout(200)
-    count = len(launcher.asked)
-    page.wait_for_timeout(1500)
-    assert len(launcher.asked) == count  # nor one that is hidden
 
 
 def test_others_look_on_a_phone_in_chinese_and_in_the_dark(visit: Visit, opened: tuple[str, Launcher, StandIn]) -> None:

@@ -70,6 +70,10 @@ def routes(link: SupervisorLink, rules: AccessRules, log_dir: str) -> list[Route
         rules: who the owner is.
         log_dir: where the log lies; empty: it is not shown.
     """
+    return [*_to_look(link, rules, log_dir), *_to_act(link, rules)]
+
+
+def _to_look(link: SupervisorLink, rules: AccessRules, log_dir: str) -> list[Route]:
 
     async def overview(request: Request) -> Response:
         told = await _ask(link, "errands")
@@ -86,6 +90,14 @@ def routes(link: SupervisorLink, rules: AccessRules, log_dir: str) -> list[Route
         lines = await asyncio.to_thread(tail, Path(log_dir), max(1, count), level=level) if log_dir else []
         return JSONResponse({"lines": lines}, headers=_FRESH)
 
+    return [
+        Route("/api/system", overview, methods=["GET"]),
+        Route("/api/system/figures", figures, methods=["GET"]),
+        Route("/api/system/log", log, methods=["GET"]),
+    ]
+
+
+def _to_act(link: SupervisorLink, rules: AccessRules) -> list[Route]:
     async def send(request: Request) -> Response:
         wanted = await read_object(request)
         kind, model = str(wanted.get("kind", "")), str(wanted.get("model") or "")
@@ -109,9 +121,6 @@ def routes(link: SupervisorLink, rules: AccessRules, log_dir: str) -> list[Route
         return JSONResponse(await _ask(link, command, component=component), 202)
 
     return [
-        Route("/api/system", overview, methods=["GET"]),
-        Route("/api/system/figures", figures, methods=["GET"]),
-        Route("/api/system/log", log, methods=["GET"]),
         Route("/api/system/errands", send, methods=["POST"]),
         Route("/api/system/errands/{number:int}", cancel, methods=["DELETE"]),
         Route("/api/system/engine", engine, methods=["POST"]),
