@@ -6,9 +6,11 @@ the guard stands in front of all of it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -19,13 +21,32 @@ from starlette.routing import Route
 from launcher.access import AccessRules
 from launcher.access.clients import parse_networks
 from launcher.errors import LauncherError
-from webui.api import glossary, history, login, metrics, openai, presets, readings, speech, status, voices
+from webui.api import (
+    docs,
+    glossary,
+    history,
+    login,
+    metrics,
+    openai,
+    openai_batch,
+    openai_voice_routes,
+    presets,
+    readings,
+    speech,
+    status,
+    voices,
+)
+from webui.api import jobs as job_routes
 from webui.api.answers import error_answer, launcher_error_answer
+from webui.api.job_speech import row_speaker
 from webui.api.offer import Offer
+from webui.api.openapi import build_document
 from webui.api.preparation import Preparation
 from webui.engine.pool import EnginePool
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
 from webui.guard import Guard, Limits
+from webui.jobs.runner import Runner
+from webui.jobs.store import JobStore
 from webui.library.library import Library
 from webui.metrics.measured import CountAnswers, Measured
 from webui.metrics.requests import RequestMetrics
@@ -50,6 +71,7 @@ def create_app(
     link: SupervisorLink,
     synthesis: Synthesis,
     library: Library | None = None,
+    jobs: JobStore | None = None,
     mount_page: MountPage | None = None,
 ) -> Guard:
     """The guarded application; `Guard.app` is the FastAPI application inside.
@@ -60,33 +82,45 @@ def create_app(
         link: the supervisor.
         synthesis: the queue in front of ``engine``.
         library: voices, presets, glossary and history; ``None`` when it cannot be opened.
+        jobs: long work; ``None`` when it cannot be opened.
         mount_page: adds the page at `/`; ``None`` leaves the API alone.
     """
-    app = FastAPI(title="tts-launcher", version=settings.version, docs_url=None, redoc_url=None, openapi_url=None)
-    rules = AccessRules(settings.token, settings.allowed_hosts, settings.users)
     figures = RequestMetrics(lambda: synthesis.waiting)
     synthesis.measure = lambda frames: Measured(figures).frames(frames)
     offer = Offer(engine, link, library)
     preparation = Preparation(library, offer)
+    runner = _runner(jobs, synthesis, offer, preparation)
+    app = _application(settings, runner)
+    rules = AccessRules(settings.token, settings.allowed_hosts, settings.users)
     app.router.routes += [
         *status.routes(link),
         *metrics.routes(figures, link),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
         *readings.routes(engine, offer, preparation),
-        *_library_routes(library),
+        *_library_routes(library, offer),
+        *_job_routes(jobs, runner, settings.max_text_chars),
         *login.routes(rules),
+        *docs.routes(build_document(settings.version, settings.max_text_chars)),
         Route("/api/{path:path}", _nothing_here, methods=_ANY_METHOD),
         Route("/v1/{path:path}", _nothing_here, methods=_ANY_METHOD),
     ]
-    app.add_exception_handler(LauncherError, _counted(figures, _launcher_error))
-    app.add_exception_handler(ClientGoneError, _client_gone)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _counted(figures, _unexpected))
+    _add_error_answers(app, figures)
     app.add_middleware(CountAnswers, metrics=figures)
     if mount_page is not None:
         app = mount_page(app)
     return _guarded(app, rules, settings)
+
+
+def _application(settings: PageSettings, runner: Runner | None) -> FastAPI:
+    return FastAPI(
+        title="tts-launcher",
+        version=settings.version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan(runner),
+    )
 
 
 def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
@@ -101,11 +135,57 @@ def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
     )
 
 
-def _library_routes(library: Library | None) -> list[Route]:
+def _add_error_answers(app: FastAPI, figures: RequestMetrics) -> None:
+    app.add_exception_handler(LauncherError, _counted(figures, _launcher_error))
+    app.add_exception_handler(ClientGoneError, _client_gone)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _counted(figures, _unexpected))
+
+
+def _library_routes(library: Library | None, offer: Offer) -> list[Route]:
     if library is not None:
-        return [route for part in (voices, presets, glossary, history) for route in part.routes(library)]
-    paths = ("/api/voices", "/api/presets", "/api/glossary", "/api/history")
+        parts = [route for part in (voices, presets, glossary, history) for route in part.routes(library)]
+        return [*parts, *openai_voice_routes.routes(library, offer)]
+    paths = ("/api/voices", "/api/presets", "/api/glossary", "/api/history", "/v1/audio/voices")
     return [Route(f"{path}{{rest:path}}", _library_away, methods=_ANY_METHOD) for path in paths]
+
+
+def _job_routes(store: JobStore | None, runner: Runner | None, max_text_chars: int) -> list[Route]:
+    if store is None or runner is None:
+        paths = ("/api/jobs", "/v1/jobs", "/v1/audio/speech/batch")
+        return [Route(f"{path}{{rest:path}}", _jobs_away, methods=_ANY_METHOD) for path in paths]
+    return [
+        *job_routes.routes(store, runner, max_text_chars=max_text_chars),
+        *openai_batch.routes(store, runner, max_text_chars=max_text_chars),
+    ]
+
+
+def _runner(store: JobStore | None, synthesis: Synthesis, offer: Offer, preparation: Preparation) -> Runner | None:
+    if store is None:
+        return None
+    speak = row_speaker(synthesis, offer, preparation)
+    return Runner(store, speak, offer.engine_info, lambda: synthesis.places)
+
+
+def _lifespan(runner: Runner | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Speaks the rows of jobs for as long as the application serves."""
+
+    @asynccontextmanager
+    async def running(_app: FastAPI) -> AsyncIterator[None]:
+        task = None if runner is None else asyncio.create_task(runner.run())
+        try:
+            yield
+        finally:
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    return running
+
+
+async def _jobs_away(request: Request) -> Response:
+    words = "Jobs cannot be opened."
+    return error_answer(request, 503, words, fix="The log says why: launcher logs.", code="jobs_away")
 
 
 async def _library_away(request: Request) -> Response:

@@ -28,8 +28,9 @@ class QueueFullError(SpeechError):
 class Ticket:
     """One client's place in the queue."""
 
-    def __init__(self, client: str) -> None:
+    def __init__(self, client: str, *, in_background: bool = False) -> None:
         self.client = client
+        self.in_background = in_background
         self.admitted = False
         self._changed = asyncio.Event()
 
@@ -56,19 +57,33 @@ class FairQueue:
         self._places = places
         self._admitted: set[Ticket] = set()
         self._waiting: dict[str, deque[Ticket]] = {}
+        self._background: deque[Ticket] = deque()
+
+    @property
+    def places(self) -> int:
+        """Tickets that may be served at the same time."""
+        return self._places
 
     @property
     def length(self) -> int:
-        """Tickets that wait."""
+        """Tickets that wait, but for those in the background."""
         return sum(len(tickets) for tickets in self._waiting.values())
 
-    def join(self, client: str) -> Ticket:
+    def join(self, client: str, *, in_background: bool = False) -> Ticket:
         """A new ticket for ``client``, admitted at once when a place is free.
+
+        Args:
+            client: takes turns with the others.
+            in_background: whether everybody else comes first; such a ticket takes nobody's room.
 
         Raises:
             QueueFullError: when as many wait as may.
         """
-        ticket = Ticket(client)
+        ticket = Ticket(client, in_background=in_background)
+        if in_background:
+            self._background.append(ticket)
+            self._advance()
+            return ticket
         if len(self._admitted) >= self._places and self.length >= self._size:
             raise QueueFullError(self._size)
         self._waiting.setdefault(client, deque()).append(ticket)
@@ -79,6 +94,8 @@ class FairQueue:
         """Gives a place up, admitted or waiting; the next one is admitted."""
         if ticket in self._admitted:
             self._admitted.remove(ticket)
+        elif ticket in self._background:
+            self._background.remove(ticket)
         elif ticket in self._waiting.get(ticket.client, ()):
             self._waiting[ticket.client].remove(ticket)
             if not self._waiting[ticket.client]:
@@ -95,18 +112,22 @@ class FairQueue:
         """The waiting tickets in the order in which they will be admitted."""
         rows = [list(tickets) for tickets in self._waiting.values()]
         longest = max(map(len, rows), default=0)
-        return [row[turn] for turn in range(longest) for row in rows if turn < len(row)]
+        return [*(row[turn] for turn in range(longest) for row in rows if turn < len(row)), *self._background]
+
+    def _admit(self, ticket: Ticket) -> None:
+        self._admitted.add(ticket)
+        ticket.admitted = True
+        ticket.notify()
 
     def _advance(self) -> None:
         while len(self._admitted) < self._places and self._waiting:
             client, tickets = next(iter(self._waiting.items()))
-            ticket = tickets.popleft()
-            self._admitted.add(ticket)
-            ticket.admitted = True
-            ticket.notify()
+            self._admit(tickets.popleft())
             # The client goes to the end of the round, or out of it.
             del self._waiting[client]
             if tickets:
                 self._waiting[client] = tickets
+        while len(self._admitted) < self._places and self._background and not self._waiting:
+            self._admit(self._background.popleft())
         for ticket in self._turns():
             ticket.notify()

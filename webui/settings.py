@@ -34,6 +34,8 @@ class PageSettings:
         queue_size: requests that may wait; one more is answered 429.
         library_dir: where voices, presets, glossary and history are kept; empty: nowhere.
         history, history_bytes: whether takes are kept, and how much sound of them.
+        jobs_dir: where jobs and their results are kept; empty: nowhere.
+        batch_bytes: how much sound of jobs is kept.
     """
 
     instance: str
@@ -64,6 +66,8 @@ class PageSettings:
     library_dir: str = ""
     history: bool = True
     history_bytes: int = 2 * 10**9
+    jobs_dir: str = ""
+    batch_bytes: int = 4 * 10**9
     further_engine_addresses: tuple[str, ...] = ()
 
 

@@ -11,6 +11,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from launcher.errors import EngineError
@@ -20,6 +21,7 @@ from webui.engine.base import SpeechRequest
 from webui.engine.client import EngineAwayError
 from webui.engine.pool import Claim, EnginePool
 from webui.queueing import FairQueue, Ticket
+from webui.read_ahead import ReadAhead
 from webui.supervisor_link import SupervisorLink
 
 #: How long a request waits for an engine that is restarted: a cold start takes about 3 s, on a busy machine 10.
@@ -57,6 +59,8 @@ class Synthesis:
         self._queue = FairQueue(queue_size, self._pool.size)
         self._patience_s = patience_s
         self._was_ready = False
+        # The engine is given back when it has finished, whether or not its listener has heard everything.
+        self._ahead = ReadAhead()
         #: Stands around the frames of every request, to measure it.
         self.measure: Callable[[AsyncGenerator[Frame, None]], AsyncGenerator[Frame, None]] = lambda frames: frames
 
@@ -65,7 +69,14 @@ class Synthesis:
         """Requests in the queue."""
         return self._queue.length
 
-    def speak(self, request: SpeechRequest, client: str, *, buffered: bool = False) -> AsyncGenerator[Frame, None]:
+    @property
+    def places(self) -> int:
+        """Requests that are spoken at the same time."""
+        return self._queue.places
+
+    def speak(
+        self, request: SpeechRequest, client: str, *, buffered: bool = False, in_background: bool = False
+    ) -> AsyncGenerator[Frame, None]:
         """The frames of one request: ``queue`` while it waits, then ``start`` to ``end``.
 
         Args:
@@ -73,16 +84,20 @@ class Synthesis:
             client: whose turn it takes; anything that tells one client from another.
             buffered: whether the reader gives nothing on before the end, so that a request whose engine died may be
                 spoken again from its beginning even after sound was made; a second ``start`` says so.
+            in_background: whether everybody else comes first.
 
         Raises:
             SpeechError: when the request is wrong or the queue is full.
             EngineAwayError: when the engine is not ready, or not again in time.
             EngineError: when it fails.
         """
-        return self.measure(self._speak(request, client, buffered))
+        join = partial(self._queue.join, client, in_background=in_background)
+        return self._ahead.read(self.measure(self._speak(request, join, buffered)))
 
-    async def _speak(self, request: SpeechRequest, client: str, buffered: bool) -> AsyncGenerator[Frame, None]:
-        ticket = self._queue.join(client)
+    async def _speak(
+        self, request: SpeechRequest, join: Callable[[], Ticket], buffered: bool
+    ) -> AsyncGenerator[Frame, None]:
+        ticket = join()
         try:
             async with contextlib.aclosing(self._wait(ticket)) as places:
                 async for place in places:

@@ -93,7 +93,8 @@ def _send(context: Context, order: Order, *, wait: bool, timeout_s: float) -> No
     engines = _wait(record, asked, order.states, timeout_s) if wait else before
     elapsed_s = time.monotonic() - began
     freed = _freed(free_before)
-    one = f"The engine{'s are' if len(asked) > 1 else ' is'} {order.done} after {elapsed_s:.1f} s."
+    who = "The engines are" if len(asked) > 1 else f"The {asked[0]} is"
+    one = f"{who} {order.done} after {elapsed_s:.1f} s."
     context.output.result(
         {
             "instance": config.instance,

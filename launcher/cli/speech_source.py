@@ -23,6 +23,7 @@ from launcher.errors import EngineError, NotRunningError, SpeechError
 from launcher.frames import Frame
 from launcher.process.child import Child
 from launcher.process.runfile import RunFile, RunRecord
+from launcher.process.snapshot import ENGINE, kind_of
 from launcher.progress import Progress
 
 ReportProgress = Callable[[Progress], None]
@@ -136,8 +137,10 @@ class RunningInstance:
     def _engine_state(self) -> dict[str, Any]:
         with contextlib.closing(Answer(self._connect(_ANSWER_S), "GET", "/api/status", None, self._headers)) as answer:
             snapshot = answer.json()
-        engine = (snapshot.get("components") or {}).get("engine")
-        return engine if isinstance(engine, dict) else {}
+        parts = (snapshot.get("components") or {}).items()
+        engines = [part for name, part in parts if kind_of(name) == ENGINE and isinstance(part, dict)]
+        # Of several engines one that has failed says nothing about the others.
+        return min(engines, key=lambda part: part.get("state") == "failed", default={})
 
     def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
         if not self._certificate:
