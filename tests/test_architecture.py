@@ -39,7 +39,7 @@ LAUNCHER_LAYERS = [
 #: webui/, left to right: an import may only point to the left.
 WEBUI_LAYERS = [
     {"emotion", "text", "audio", "settings"},
-    {"markup"},
+    {"markup", "loudness"},
     {"engine"},
     {"queueing", "supervisor_link", "library"},
     {"synthesis"},

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from launcher.access import AccessRules
 from launcher.errors import LauncherError
-from webui.api import glossary, history, login, openai, presets, readings, speech, status, voices
+from webui.api import encoding, glossary, history, login, openai, presets, readings, speech, status, voices
 from webui.api.answers import error_answer, launcher_error_answer
 from webui.api.offer import Offer
 from webui.api.preparation import Preparation
@@ -65,6 +65,7 @@ def create_app(
         *status.routes(link),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
+        *encoding.routes(),
         *readings.routes(engine, offer, preparation),
         *_library_routes(library),
         *login.routes(rules),
@@ -77,7 +78,11 @@ def create_app(
     app.add_exception_handler(Exception, _unexpected)
     if mount_page is not None:
         app = mount_page(app)
-    larger = {voices.IMPORT_PATH: MAX_IMPORT_BYTES, presets.IMPORT_PATH: MAX_IMPORT_BYTES}
+    larger = {
+        encoding.PATH: encoding.MAX_BODY_BYTES,
+        voices.IMPORT_PATH: MAX_IMPORT_BYTES,
+        presets.IMPORT_PATH: MAX_IMPORT_BYTES,
+    }
     return Guard(app, rules=rules, max_body_bytes=settings.max_body_bytes, larger_bodies=larger)
 
 
