@@ -20,9 +20,11 @@ from launcher.cache.layout import cache_dir, child_environment, instance_paths
 from launcher.config import Config
 from launcher.engines.choice import EngineChoice, choose
 from launcher.engines.environments import EMBEDDED_ENGINE
+from launcher.engines.threads import THREADS_VARIABLE, engine_threads
 from launcher.errors import StartError
 from launcher.process.child import ChildSpec
 from launcher.process.facts import MARK_VARIABLE
+from launcher.process.snapshot import engine_names
 
 if TYPE_CHECKING:
     from launcher.hub.bringing import Missing
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 #: What keeps a child's libraries off the network.
 _OFFLINE_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+#: Which GPUs CUDA shows to a process.
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 #: Folders that hold other packages besides ours, which a foreign interpreter must not see.
 _SHARED_FOLDERS = frozenset({"site-packages", "dist-packages"})
 
@@ -43,6 +47,8 @@ class Addresses:
         control, engine: as `launcher.channel` writes addresses.
         control_token, engine_token: their secrets; empty on Unix sockets.
         mark: `LAUNCHER_INSTANCE_MARK` of the run.
+        token: opens the port; of the settings, or made for this run when only users have theirs.
+        further_engines: of the engines beside the first.
     """
 
     host: str
@@ -50,8 +56,15 @@ class Addresses:
     control: str
     engine: str
     mark: str
+    token: str = ""
     control_token: str = ""
     engine_token: str = ""
+    further_engines: tuple[str, ...] = ()
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Every engine's address, the first one's first."""
+        return (self.engine, *self.further_engines)
 
 
 def settle(config: Config, choice: EngineChoice) -> Config:
@@ -84,7 +97,7 @@ def project_dirs() -> tuple[str, ...]:
 def child_specs(
     config: Config, addresses: Addresses, base: Mapping[str, str], choice: EngineChoice | None = None
 ) -> dict[str, ChildSpec]:
-    """How to start the children: ``page``, ``engine``, and ``weights`` when the engine needs files from a hub.
+    """How to start the children: ``page``, an engine for each address, ``weights`` when they need files from a hub.
 
     Args:
         config: the settings.
@@ -112,7 +125,7 @@ def child_specs(
     is_served = needs_files or choice.name == EMBEDDED_ENGINE or config.is_offline
     specs = {
         "page": _page(config, addresses, folder, quiet),
-        "engine": _engine(config, addresses, folder, quiet if is_served else environment, choice),
+        **_engines(config, addresses, folder, quiet if is_served else environment, choice),
     }
     if needs_files:
         specs["weights"] = _weights(config, addresses, folder, environment, choice)
@@ -182,46 +195,74 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
         "host": addresses.host,
         "port": addresses.port,
         "engine_address": addresses.engine,
+        "further_engine_addresses": list(addresses.further_engines),
         "engine_token": addresses.engine_token,
         "control_address": addresses.control,
         "control_token": addresses.control_token,
         "temp_dir": str(instance_paths(config).temp_dir),
-        "token": config.token,
+        "token": addresses.token,
+        "users": [list(user) for user in config.user_tokens],
         "allowed_hosts": list(config.allowed_hosts),
         "root_path": config.root_path,
+        "trusted_proxies": list(config.trusted_proxies),
+        "tls_cert": config.tls_cert,
+        "tls_key": config.tls_key,
+        "audit_dir": str(instance_paths(config).log_dir),
+        "rate_limit": config.rate_limit,
+        "max_connections": config.max_connections,
+        "temp_bytes": config.temp_bytes,
+        "temp_hours": config.temp_hours,
         "max_text_chars": config.max_text_chars,
         "max_body_bytes": config.max_body_bytes,
         "queue_size": config.queue_size,
         "library_dir": str(instance_paths(config).library_dir),
         "history": config.history == "yes",
         "history_bytes": config.history_bytes,
+        "jobs_dir": str(instance_paths(config).jobs_dir),
+        "batch_bytes": config.batch_bytes,
     }
     argv = (sys.executable, "-u", str(folder / "webui.py"))
     return ChildSpec("page", argv, environment, settings, cwd=str(folder.parent), takes_listener=True)
 
 
-def _engine(
+def _engines(
     config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str], choice: EngineChoice
-) -> ChildSpec:
+) -> dict[str, ChildSpec]:
+    """The engines, alike but for name, address and device."""
+    threads = engine_threads(config, choice.name, environment)
     settings = {
         "instance": config.instance,
         "engine": choice.name,
-        "address": addresses.engine,
         "token": addresses.engine_token,
         "control_address": addresses.control,
         "control_token": addresses.control_token,
         "cache_dir": str(cache_dir(config)),
-        "device": config.device,
-        "threads": config.threads,
+        "threads": threads,
         "options": engine_options(config),
     }
     # CUDA would put the fastest GPU first; nvidia-smi, `engine ls` and so cuda:N count along the bus.
-    environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **environment}
+    environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", THREADS_VARIABLE: str(threads), **environment}
     python = str(choice.interpreter)
     if python != sys.executable:
         environment = {**environment, "PYTHONPATH": str(own_folder(config, folder))}
     argv = (python, "-u", "-m", "webui.engine.worker")
-    return ChildSpec("engine", argv, environment, settings, cwd=str(folder.parent))
+    specs: dict[str, ChildSpec] = {}
+    names = engine_names(len(addresses.engines))
+    for name, address, device in zip(names, addresses.engines, config.devices, strict=False):
+        seen, shown = _one_gpu(environment, device) if config.gpu else (environment, device)
+        own = {**settings, "component": name, "address": address, "device": shown}
+        specs[name] = ChildSpec(name, argv, seen, own, cwd=str(folder.parent))
+    return specs
+
+
+def _one_gpu(environment: Mapping[str, str], device: str) -> tuple[Mapping[str, str], str]:
+    """An environment in which CUDA shows one GPU alone, so that no library touches another's, and its name there."""
+    number = int(device.partition(":")[2])
+    listed = environment.get(_VISIBLE)
+    words = None if listed is None else [word.strip() for word in listed.split(",")]
+    # Numbers count what CUDA would show; one that is not there shows nothing, which the engine names.
+    seen = str(number) if words is None else words[number] if number < len(words) else ""
+    return {**environment, _VISIBLE: seen}, "cuda:0"
 
 
 def engine_options(config: Config) -> dict[str, str]:

@@ -32,9 +32,9 @@ STREAMED_FORMATS = ("wav", "pcm")
 #: libsndfile's container and codec for each format that it encodes.
 _SOUNDFILE = {"mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS"), "flac": ("FLAC", "PCM_16")}
 #: The sample rates of RFC 6716, section 2.
-_OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
+OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
 #: The sample rates of MPEG-1, MPEG-2 and MPEG-2.5 layer III.
-_MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 #: What a WAV header says when the length is not known yet; every common player then reads to the end.
 _UNKNOWN_SIZE = 0xFFFFFFFF
 
@@ -62,7 +62,7 @@ def encode(pcm: Pcm, sample_rate_hz: int, audio_format: str, *, comment: str = "
     if audio_format == "wav":
         return _wav(data, sample_rate_hz, comment), media_type
     if audio_format in ("opus", "mp3"):
-        rates_hz = _OPUS_RATES_HZ if audio_format == "opus" else _MP3_RATES_HZ
+        rates_hz = OPUS_RATES_HZ if audio_format == "opus" else MP3_RATES_HZ
         target_hz = min((rate for rate in rates_hz if rate >= sample_rate_hz), default=rates_hz[-1])
         pcm, sample_rate_hz = resample(pcm, sample_rate_hz, target_hz), target_hz
     import soundfile

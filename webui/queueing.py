@@ -1,7 +1,8 @@
-"""A fair, bounded queue in front of a thing that serves one at a time.
+"""A fair, bounded queue in front of things that serve one at a time.
 
-Invariants: at most one ticket is admitted; the clients take turns, so one that asks for a hundred things delays
-another by one thing; a ticket that is left, admitted or not, makes room at once. Used in one event loop only.
+Invariants: at most as many tickets are admitted as there are places; the clients take turns, so one that asks for a
+hundred things delays another by one thing; a ticket that is left, admitted or not, makes room at once. Used in one
+event loop only.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ class QueueFullError(SpeechError):
 class Ticket:
     """One client's place in the queue."""
 
-    def __init__(self, client: str) -> None:
+    def __init__(self, client: str, *, in_background: bool = False) -> None:
         self.client = client
+        self.in_background = in_background
         self.admitted = False
         self._changed = asyncio.Event()
 
@@ -43,30 +45,46 @@ class Ticket:
 
 
 class FairQueue:
-    """Admits one ticket at a time, the clients in turn.
+    """Admits a ticket for each place, the clients in turn.
 
     Args:
         size: tickets that may wait.
+        places: tickets that may be served at the same time.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, places: int = 1) -> None:
         self._size = size
-        self._admitted: Ticket | None = None
+        self._places = places
+        self._admitted: set[Ticket] = set()
         self._waiting: dict[str, deque[Ticket]] = {}
+        self._background: deque[Ticket] = deque()
+
+    @property
+    def places(self) -> int:
+        """Tickets that may be served at the same time."""
+        return self._places
 
     @property
     def length(self) -> int:
-        """Tickets that wait."""
+        """Tickets that wait, but for those in the background."""
         return sum(len(tickets) for tickets in self._waiting.values())
 
-    def join(self, client: str) -> Ticket:
-        """A new ticket for ``client``, admitted at once when nobody is before it.
+    def join(self, client: str, *, in_background: bool = False) -> Ticket:
+        """A new ticket for ``client``, admitted at once when a place is free.
+
+        Args:
+            client: takes turns with the others.
+            in_background: whether everybody else comes first; such a ticket takes nobody's room.
 
         Raises:
             QueueFullError: when as many wait as may.
         """
-        ticket = Ticket(client)
-        if self._admitted is not None and self.length >= self._size:
+        ticket = Ticket(client, in_background=in_background)
+        if in_background:
+            self._background.append(ticket)
+            self._advance()
+            return ticket
+        if len(self._admitted) >= self._places and self.length >= self._size:
             raise QueueFullError(self._size)
         self._waiting.setdefault(client, deque()).append(ticket)
         self._advance()
@@ -74,8 +92,10 @@ class FairQueue:
 
     def leave(self, ticket: Ticket) -> None:
         """Gives a place up, admitted or waiting; the next one is admitted."""
-        if ticket is self._admitted:
-            self._admitted = None
+        if ticket in self._admitted:
+            self._admitted.remove(ticket)
+        elif ticket in self._background:
+            self._background.remove(ticket)
         elif ticket in self._waiting.get(ticket.client, ()):
             self._waiting[ticket.client].remove(ticket)
             if not self._waiting[ticket.client]:
@@ -83,7 +103,7 @@ class FairQueue:
         self._advance()
 
     def position(self, ticket: Ticket) -> int:
-        """How many come before ``ticket``, the one that is served included; 0 when it is served."""
+        """How many must leave before ``ticket`` is served; 0 when it is."""
         if ticket.admitted:
             return 0
         return 1 + self._turns().index(ticket)
@@ -92,17 +112,22 @@ class FairQueue:
         """The waiting tickets in the order in which they will be admitted."""
         rows = [list(tickets) for tickets in self._waiting.values()]
         longest = max(map(len, rows), default=0)
-        return [row[turn] for turn in range(longest) for row in rows if turn < len(row)]
+        return [*(row[turn] for turn in range(longest) for row in rows if turn < len(row)), *self._background]
+
+    def _admit(self, ticket: Ticket) -> None:
+        self._admitted.add(ticket)
+        ticket.admitted = True
+        ticket.notify()
 
     def _advance(self) -> None:
-        if self._admitted is None and self._waiting:
+        while len(self._admitted) < self._places and self._waiting:
             client, tickets = next(iter(self._waiting.items()))
-            self._admitted = tickets.popleft()
-            self._admitted.admitted = True
-            self._admitted.notify()
+            self._admit(tickets.popleft())
             # The client goes to the end of the round, or out of it.
             del self._waiting[client]
             if tickets:
                 self._waiting[client] = tickets
+        while len(self._admitted) < self._places and self._background and not self._waiting:
+            self._admit(self._background.popleft())
         for ticket in self._turns():
             ticket.notify()

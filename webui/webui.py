@@ -19,6 +19,7 @@ if __name__ == "__main__":
     # Python put this file's folder first: `import webui` would find this file instead of the package around it.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from launcher.access.clients import is_counted, parse_networks
 from launcher.errors import ConfigError, LauncherError, PortError, StartError
 from launcher.progress import Progress
 from webui.engine.child import end_with_supervisor, log_to_stderr, read_settings_line
@@ -27,6 +28,7 @@ from webui.supervisor_link import SupervisorLink
 
 if TYPE_CHECKING:
     from webui.guard import Guard
+    from webui.jobs.store import JobStore
     from webui.library.library import Library
 
 _log = logging.getLogger(__name__)
@@ -48,10 +50,10 @@ def serve(settings: PageSettings) -> None:
     _step(link, "import", 0)
     # Hundreds of thousands of objects that stay are made now; looking for garbage among them costs a tenth of the time.
     gc.disable()
-    library = None
+    library, jobs = None, None
     try:
-        library = _open_library(settings)
-        app = _build(settings, link, library)
+        library, jobs = _open_library(settings), _open_jobs(settings)
+        app = _build(settings, link, library, jobs)
         gc.freeze()
         _step(link, "serve", 2)
         sock = _listening_socket(settings)
@@ -65,14 +67,25 @@ def serve(settings: PageSettings) -> None:
         failure = StartError(f"The page cannot be built ({reason}).", fix="The log has the details: launcher logs.")
         link.reporter.failed(failure)
         raise failure from error
+    from webui.engine.connections import Admission
     from webui.engine.serving import ChildServer
 
-    server = ChildServer(app, grace_s=GRACE_S, on_started=lambda: _tell_ready(link), on_stopping=link.close)
+    trusted = parse_networks(settings.trusted_proxies)
+    server = ChildServer(
+        app,
+        grace_s=GRACE_S,
+        on_started=lambda: _tell_ready(link),
+        on_stopping=link.close,
+        admission=Admission(settings.max_connections, lambda address: is_counted(address, trusted)),
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
+    )
     end_with_supervisor(server.ask_to_stop, os._exit, grace_s=GRACE_S + 2)
     server.serve_on(sock)
     link.reporter.stopping()
-    if library is not None:
-        library.close()
+    for store in (library, jobs):
+        if store is not None:
+            store.close()
     link.reporter.close()
 
 
@@ -109,22 +122,45 @@ def _open_library(settings: PageSettings) -> Library | None:
         return None
 
 
-def _build(settings: PageSettings, link: SupervisorLink, library: Library | None) -> Guard:
+def _open_jobs(settings: PageSettings) -> JobStore | None:
+    """The jobs; a page without them still speaks."""
+    if not settings.jobs_dir:
+        return None
+    from webui.jobs.store import JobStore
+
+    try:
+        return JobStore(Path(settings.jobs_dir), settings.batch_bytes)
+    except LauncherError as error:
+        _log.error("%s", error)
+        return None
+
+
+def _build(settings: PageSettings, link: SupervisorLink, library: Library | None, jobs: JobStore | None) -> Guard:
     from fastapi import FastAPI
 
     from webui.app import create_app
     from webui.engine.client import EngineClient
+    from webui.engine.pool import EnginePool
     from webui.synthesis import Synthesis
     from webui.ui.page import mount
 
-    engine = EngineClient(settings.engine_address, settings.engine_token)
+    addresses = (settings.engine_address, *settings.further_engine_addresses)
+    engine = EnginePool([EngineClient(address, settings.engine_token) for address in addresses])
 
     def mount_page(app: FastAPI) -> FastAPI:
         _step(link, "build", 1)
         return mount(app, settings=settings)
 
     synthesis = Synthesis(engine, settings.queue_size, link=link)
-    return create_app(settings, engine=engine, link=link, synthesis=synthesis, library=library, mount_page=mount_page)
+    return create_app(
+        settings,
+        engine=engine,
+        link=link,
+        synthesis=synthesis,
+        library=library,
+        jobs=jobs,
+        mount_page=mount_page,
+    )
 
 
 def _step(link: SupervisorLink, stage: str, done: int) -> None:
@@ -133,7 +169,9 @@ def _step(link: SupervisorLink, stage: str, done: int) -> None:
 
 def _tell_ready(link: SupervisorLink) -> None:
     # In a thread: a supervisor that is busy must not hold up the first request.
-    asyncio.get_running_loop().run_in_executor(None, link.reporter.ready, {})
+    loop = asyncio.get_running_loop()
+    loop.run_in_executor(None, link.reporter.ready, {})
+    link.reporter.beat(loop)
 
 
 def _listening_socket(settings: PageSettings) -> socket.socket:

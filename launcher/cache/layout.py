@@ -7,7 +7,7 @@ but by `prepare`; what the user set is kept; secrets of the launcher never enter
 
     <data_dir>/
     ├── cache/            shared by every instance: huggingface/ torch/ ... kokoro/ jieba/ text-normalizer/
-    └── instances/NAME/   run.json run.lock logs/ tmp/ (0700) run/ (0700, sockets) library/ (0700)
+    └── instances/NAME/   run.json run.lock logs/ tmp/ (0700) run/ (0700, sockets) library/ jobs/ (0700)
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class InstancePaths:
         temp_dir: uploads and generated sound; private (0700), emptied by whoever starts.
         runtime_dir: sockets; private (0700), short enough for a Unix socket's name.
         library_dir: voices, presets, glossary and history; private (0700), made by the page's process.
+        jobs_dir: jobs and their results; the same.
     """
 
     root: Path
@@ -99,6 +100,7 @@ class InstancePaths:
     temp_dir: Path
     runtime_dir: Path
     library_dir: Path
+    jobs_dir: Path
 
 
 def cache_dir(config: Config) -> Path:
@@ -128,6 +130,7 @@ def instance_paths(config: Config | tuple[Path, str]) -> InstancePaths:
         temp_dir=root / "tmp",
         runtime_dir=_runtime_dir(root),
         library_dir=root / "library",
+        jobs_dir=root / "jobs",
     )
 
 

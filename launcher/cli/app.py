@@ -50,6 +50,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "models": CommandEntry("launcher.cli.models:command", "Show which models there are and what of them is here."),
     "cache": CommandEntry("launcher.cli.cache:command", "Show, check, mend and clear what is kept here."),
     "doctor": CommandEntry("launcher.cli.doctor:command", "Check everything that a start needs."),
+    "self-check": CommandEntry("launcher.cli.self_check:command", "Say what an update left to be done."),
     "audit": CommandEntry("launcher.cli.audit:command", "Show what downloaded models really contain."),
     "bundle": CommandEntry("launcher.cli.bundle:command", "Carry a model to a machine without a network."),
     "shortcut": CommandEntry("launcher.cli.shortcut:command", "Something to double-click, in menu and desktop."),

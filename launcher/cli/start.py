@@ -27,9 +27,14 @@ _CLEARING_S = 5.0
 
 @click.command(name="start", help="Start the page and the speech engine; an instance that runs already is shown.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on (LAUNCHER_HOST).")
+@click.option(
+    "--insecure", is_flag=True, help="Let everybody who reaches --host in, without a token (LAUNCHER_INSECURE)."
+)
 @click.option("--port", metavar="N", help="Port of the page and the API; auto takes a free one (LAUNCHER_PORT).")
 @click.option("--engine", metavar="NAME", help="Speech engine (LAUNCHER_ENGINE).")
 @click.option("--device", metavar="NAME", help="auto, cpu or cuda:N (LAUNCHER_DEVICE).")
+@click.option("--gpu", metavar="N,M", help="Spread engines over these GPUs, one each (LAUNCHER_GPU).")
+@click.option("--engines", metavar="N", help="So many engines side by side (LAUNCHER_ENGINES).")
 @click.option("--install", is_flag=True, help="Install the engine when it is missing, without asking.")
 @click.option(
     "--offline", is_flag=True, help="Use no network at all; fail when something is missing (LAUNCHER_OFFLINE)."
@@ -41,24 +46,21 @@ _CLEARING_S = 5.0
 @click.pass_obj
 def command(
     context: Context,
+    /,
     *,
-    host: str | None,
-    port: str | None,
-    engine: str | None,
-    device: str | None,
+    insecure: bool,
     install: bool,
     offline: bool,
     open_browser: bool | None,
     replace: bool,
     detach: bool,
     background: bool,
+    **settings: str | None,
 ) -> int:
-    """Starts an instance; returns the exit code."""
+    """Starts an instance; returns the exit code. ``settings`` are options with the name of a setting."""
     flags = {
-        "LAUNCHER_HOST": host,
-        "LAUNCHER_PORT": port,
-        "LAUNCHER_ENGINE": engine,
-        "LAUNCHER_DEVICE": device,
+        **{f"LAUNCHER_{name.upper()}": value for name, value in settings.items()},
+        "LAUNCHER_INSECURE": "yes" if insecure else None,
         "LAUNCHER_OFFLINE": "yes" if offline else None,
         "LAUNCHER_OPEN_BROWSER": None if open_browser is None else ("yes" if open_browser else "no"),
     }
@@ -79,15 +81,20 @@ def command(
 
         start_detached(context, config, {name: value for name, value in flags.items() if value is not None}, run_file)
         return 0
+    _run(context, config, run_file, detached=background)
+    return 0
+
+
+def _run(context: Context, config: Config, run_file: RunFile, *, detached: bool) -> None:
+    """Runs the instance in this process until it is stopped."""
     from launcher.cli.foreground import run
 
     try:
-        run(context, config, run_file, detached=background)
+        run(context, config, run_file, detached=detached)
     except AlreadyRunningError:
         # Another `start` was quicker between our look and our lock.
         if not _show_running(context, config, run_file):
             raise
-    return 0
 
 
 def _check_engine(context: Context, config: Config, *, install: bool) -> None:

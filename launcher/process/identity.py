@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from launcher.process.facts import (
@@ -32,6 +32,7 @@ __all__ = [
     "ProcessFacts",
     "Verdict",
     "current_owner",
+    "find_alike",
     "find_stale",
     "judge",
     "new_mark",
@@ -53,10 +54,16 @@ _LAUNCHER_SCRIPTS = ("tts-launcher", "tts-launcher.exe")
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a process is ours, and why, as one sentence for a person."""
+    """Whether a process is ours, and why, as one sentence for a person.
+
+    Attributes:
+        ours, reason: as said.
+        alike: it is not ours, but all that speaks against it is whose or where it is: worth naming.
+    """
 
     ours: bool
     reason: str
+    alike: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,13 +101,41 @@ def judge(
     """
     refusal = _refusal(facts, owner, own_pids)
     if refusal:
-        return Verdict(False, refusal)
+        alike = bool(_recorded(facts, record)) or _is_alike(facts, instance, data_dir, project_dirs)
+        return Verdict(False, refusal, alike and facts.pid > 0 and facts.pid not in own_pids)
     component = _recorded(facts, record)
     if component:
         return Verdict(True, f"The run file names it as the {component} of instance {instance!r}.")
     if facts.mark:
         return _judge_mark(facts.mark, instance, data_dir, record)
     return _judge_unmarked(facts, project_dirs)
+
+
+def find_alike(
+    instance: str, data_dir: str, project_dirs: Sequence[str], record: RunRecord | None
+) -> list[tuple[ProcessFacts, Verdict]]:
+    """Processes that look like leftovers of the instance and are to be left alone, each with the reason.
+
+    They are other people's, live in containers, or have ended and wait to be collected.
+
+    Args:
+        instance, data_dir, project_dirs, record: as in `find_stale`.
+    """
+    folders, owner, mine = _forms(project_dirs), current_owner(), own_pids()
+    found: list[tuple[ProcessFacts, Verdict]] = []
+    for facts in observe_all():
+        verdict = judge(
+            facts,
+            instance=instance,
+            data_dir=data_dir,
+            owner=owner,
+            project_dirs=folders,
+            record=record,
+            own_pids=mine,
+        )
+        if verdict.alike:
+            found.append((facts, verdict))
+    return found
 
 
 def find_stale(
@@ -114,7 +149,7 @@ def find_stale(
         instance, data_dir, record: as in `judge`.
         project_dirs: folders whose ``webui.py`` is ours; symbolic links are followed.
     """
-    folders = sorted({str(form) for path in map(Path, project_dirs) for form in (path.absolute(), path.resolve())})
+    folders = _forms(project_dirs)
     owner, mine = current_owner(), own_pids()
     found: list[tuple[ProcessFacts, Verdict]] = []
     for facts in observe_all():
@@ -134,6 +169,18 @@ def find_stale(
     return sorted(found, key=lambda pair: (pair[0].created_at, pair[0].pid))
 
 
+def _forms(project_dirs: Sequence[str]) -> list[str]:
+    """Folders under every name that a process may know them by."""
+    return sorted({str(form) for path in map(Path, project_dirs) for form in (path.absolute(), path.resolve())})
+
+
+def _is_alike(facts: ProcessFacts, instance: str, data_dir: str, project_dirs: Sequence[str]) -> bool:
+    """Whether a process carries the instance's mark or runs one of our programs from our folder."""
+    if facts.mark:
+        return facts.mark.startswith(mark_prefix(instance, data_dir))
+    return _judge_unmarked(replace(facts, mark=""), project_dirs).ours
+
+
 def _refusal(facts: ProcessFacts, owner: str, own_pids: frozenset[int]) -> str:
     """Why the process may never be touched, whatever else is known of it; empty when it may."""
     if facts.pid <= 0:
@@ -144,6 +191,8 @@ def _refusal(facts: ProcessFacts, owner: str, own_pids: frozenset[int]) -> str:
         return f"It has ended already and waits for its parent, pid {facts.parent_pid}, to collect it."
     if not owner or facts.owner != owner:
         return f"It belongs to {facts.owner or 'an unknown user'}, not to {owner or 'a known user'}."
+    if facts.is_contained:
+        return "It lives in a container of its own: end it with the container's own commands."
     return ""
 
 

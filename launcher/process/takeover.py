@@ -11,10 +11,14 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launcher.errors import PortError, StopError
+from launcher.errors import PortError
 from launcher.process.bind import PortInUseError, bind_port
 from launcher.process.runfile import RunRecord
+
+if TYPE_CHECKING:
+    from launcher.process.facts import ProcessFacts
 
 Tell = Callable[[str], None]
 #: Seconds that a leftover gets to end: nobody uses it any more, and somebody waits for the port.
@@ -66,11 +70,12 @@ def end_leftovers(claim: Claim, tell: Tell) -> int:
     Raises:
         StopError: when one survives.
     """
-    from launcher.process.identity import find_stale, still
+    from launcher.process.identity import find_alike, find_stale, still
+    from launcher.process.instance import survivors_error
     from launcher.process.terminate import terminate_tree
 
     ended = 0
-    survivors: list[str] = []
+    survivors: list[ProcessFacts] = []
     found = find_stale(
         instance=claim.instance, data_dir=claim.data_dir, project_dirs=claim.project_dirs, record=claim.record
     )
@@ -80,9 +85,11 @@ def end_leftovers(claim: Claim, tell: Tell) -> int:
         tell(f"Ending a leftover, {facts.describe()}: {verdict.reason}")
         teardown = terminate_tree(facts, grace_s=LEFTOVER_GRACE_S)
         ended += len(teardown.stopped)
-        survivors += [each.describe() for each in teardown.survivors]
+        survivors += teardown.survivors
     if survivors:
-        raise StopError(f"A leftover cannot be ended: {'; '.join(survivors)}.", fix="End it by hand, then start again.")
+        raise survivors_error("A leftover cannot be ended", survivors)
+    for facts, verdict in find_alike(claim.instance, claim.data_dir, claim.project_dirs, claim.record):
+        tell(f"Left alone, {facts.describe()}: {verdict.reason}")
     return ended
 
 

@@ -10,6 +10,8 @@ import json
 import os
 from pathlib import Path
 
+from launcher.process.snapshot import kind_of
+
 #: Before anything was measured: importing the page's framework takes 3 to 4 s on two cores, loading the embedded
 #: voice about as long.
 FIRST_GUESS_S = {"page": 6.0, "engine": 8.0}
@@ -37,7 +39,7 @@ class StartTimes:
 
     def note(self, component: str, elapsed_s: float) -> None:
         """Remembers how long a start took."""
-        self._measured[component] = min(max(elapsed_s, 0.01), _LONGEST_S)
+        self._measured[kind_of(component)] = min(max(elapsed_s, 0.01), _LONGEST_S)
         if self._path is None:
             return
         temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
@@ -47,7 +49,8 @@ class StartTimes:
 
     def usual_s(self, component: str) -> float:
         """How long a start takes, as far as is known."""
-        return self._measured.get(component, FIRST_GUESS_S[component])
+        kind = kind_of(component)
+        return self._measured.get(kind, FIRST_GUESS_S[kind])
 
     def remaining_s(self, component: str, elapsed_s: float) -> float:
         """Seconds until a start that has run for ``elapsed_s`` should be over, on the safe side.

@@ -46,17 +46,34 @@ def test_a_full_queue_refuses_and_a_leaver_makes_room() -> None:
     asyncio.run(main())
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=60))
-def test_one_is_admitted_whoever_comes_and_goes(steps: list[tuple[str, int]]) -> None:
+def test_nobody_is_overtaken_twice_by_the_same_client() -> None:
     async def main() -> None:
-        queue = FairQueue(100)
+        queue = FairQueue(100, places=3)
+        greedy = [queue.join("greedy") for _ in range(50)]
+        polite = [queue.join("polite") for _ in range(3)]
+        order = [ticket for ticket in greedy if ticket.admitted]
+        assert len(order) == 3
+        for index in range(50):
+            queue.leave(order[index])
+            order += [ticket for ticket in (*greedy, *polite) if ticket.admitted and ticket not in order]
+        assert [order.index(ticket) for ticket in polite] == [4, 6, 8]
+
+    asyncio.run(main())
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=60), st.integers(1, 4))
+def test_every_place_is_taken_whoever_comes_and_goes(steps: list[tuple[str, int]], places: int) -> None:
+    async def main() -> None:
+        queue = FairQueue(100, places)
         present: list[Ticket] = []
         for client, action in steps:
             if action < 6 or not present:
                 present.append(queue.join(client))
             else:
                 queue.leave(present.pop(action % len(present)))
-            assert sum(ticket.admitted for ticket in present) == min(1, len(present))
-            assert sorted(map(queue.position, present)) == list(range(len(present)))
+            served = min(places, len(present))
+            assert sum(ticket.admitted for ticket in present) == served
+            waiting = list(range(1, len(present) - served + 1))
+            assert sorted(map(queue.position, present)) == [0] * served + waiting
 
     asyncio.run(main())

@@ -14,6 +14,7 @@ from launcher.frames import PCM, Frame
 from tests.engine.processes import WorkerProcess, worker
 from webui.engine.base import SpeechRequest
 from webui.engine.client import EngineAwayError, EngineClient
+from webui.engine.pool import EnginePool
 from webui.queueing import QueueFullError
 from webui.synthesis import Synthesis
 
@@ -22,11 +23,11 @@ def run(
     running: WorkerProcess, use: Callable[[Synthesis], Coroutine[Any, Any, None]], queue_size: int = 8, **options: float
 ) -> None:
     async def main() -> None:
-        engine = EngineClient(running.address)
+        engines = EnginePool([EngineClient(running.address)])
         try:
-            await use(Synthesis(engine, queue_size, **options))
+            await use(Synthesis(engines, queue_size, **options))
         finally:
-            await engine.aclose()
+            await engines.aclose()
 
     asyncio.run(main())
 

@@ -236,6 +236,14 @@ def test_a_take_is_kept_found_starred_heard_and_deleted(plain: Place) -> None:
     assert plain.http.get(f"/api/history/{take['id']}").status_code == 404
 
 
+def test_a_take_that_nobody_wants_is_not_kept(plain: Place) -> None:
+    _, answer = plain.speak(text="quiet words", keep=False)
+    assert answer.status_code == 200 and "x-take-id" not in answer.headers
+    plain.take(plain.speak(text="after")[1].headers["x-take-id"])
+    assert plain.takes(q="quiet") == []
+    assert plain.speak(text="x", keep="no")[1].json()["error"]["param"] == "keep"
+
+
 def test_a_take_that_was_not_spoken_to_its_end_is_not_kept(plain: Place) -> None:
     _, answer = plain.speak(text="one [raise]")
     end = plain.speak(text="after")[1].headers["x-take-id"]

@@ -235,7 +235,7 @@ def test_a_preset_is_kept_renamed_shared_and_taken_in(library: Library, tmp_path
     [
         ({"request": {"speed": 9}}, "speed"),
         ({"request": {"reference": "/etc/passwd"}}, "reference"),
-        ({"request": {"nonsense": 1}}, "nonsense"),
+        ({"request": {"pages_own": 1, "intensity": 2}}, "intensity"),
         ({"request": []}, "state.request"),
         ([], "state"),
         ({"x": "y" * 300_000}, "state"),

@@ -25,6 +25,7 @@ def note(*_):
     with open(sys.argv[1], "a") as file:
         file.write("term\\n")
 signal.signal(signal.SIGTERM, note)
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
 print("ready", flush=True)
 while True:
     time.sleep(600)

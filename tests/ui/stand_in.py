@@ -69,6 +69,7 @@ class StandIn:
     """What the service does next, and what it has seen."""
 
     engine_state: str = "ready"
+    further_engines: dict[str, str] = field(default_factory=dict)
     progress: Progress | None = None
     weights: Progress | None = None
     error: dict[str, str] | None = None
@@ -96,6 +97,7 @@ class StandIn:
         page = {**part, "state": "ready", "progress": None, "error": None, "info": {}}
         state = "ready" if self.engine_state == "ready" else "starting"
         components = {"page": page, "engine": part}
+        components |= {name: {**part, "state": each} for name, each in self.further_engines.items()}
         if self.weights is not None:
             components["weights"] = {**part, "progress": self.weights.to_json(), "info": {}}
         return {

@@ -59,6 +59,10 @@ def test_every_text_is_asked_for() -> None:
         "example_",
         "engine_",
         "tab_",
+        "finding_",
+        "library_error_",
+        "glossary_",
+        "pronunciation_",
     )
     unused = [key for key in CATALOGS["en"] if not key.startswith(by_prefix) and key not in SCRIPTS + PANELS]
     assert unused == []

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from launcher.errors import LauncherError, SpeechError, StorageError
+from launcher.errors import ENGINE_ERROR, EngineError, LauncherError, SpeechError, StorageError
 from webui.engine.client import EngineAwayError
 
+#: In a request's scope: the name that came with its token, written by the guard; empty when none is needed.
+WHO = "tts_launcher.who"
 #: OpenAI's ``type`` words by status; the client library looks at the status, people at the word.
 _OPENAI_TYPES = {
     401: "authentication_error",
@@ -82,4 +84,6 @@ def describe_error(error: LauncherError) -> tuple[int, str, str, dict[str, str]]
         return error.http_status, error.param, error.code, headers
     if isinstance(error, EngineAwayError):
         return 503, "", "engine_loading" if error.loading else "engine_away", {"Retry-After": str(error.retry_after_s)}
-    return 500, "", "storage_error" if isinstance(error, StorageError) else "engine_error", {}
+    if isinstance(error, StorageError):
+        return 500, "", "storage_error", {}
+    return 500, "", error.code if isinstance(error, EngineError) else ENGINE_ERROR, {}

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from webui.api.threads import in_thread
 from webui.engine.base import EngineInfo, Voice
-from webui.engine.client import EngineAwayError, EngineClient
+from webui.engine.client import EngineAwayError
+from webui.engine.pool import EnginePool
 from webui.library.library import Library
 from webui.library.voices import StoredVoice
 from webui.supervisor_link import SupervisorLink
@@ -21,7 +22,7 @@ class Offer:
         library: whose voices an engine that clones can speak with; ``None`` when there is none.
     """
 
-    def __init__(self, engine: EngineClient, link: SupervisorLink, library: Library | None = None) -> None:
+    def __init__(self, engine: EnginePool, link: SupervisorLink, library: Library | None = None) -> None:
         self._engine = engine
         self._link = link
         self._library = library

@@ -22,7 +22,7 @@ from launcher.frames import EVENT, PCM, Frame
 from webui.api.body import read_object
 from webui.api.offer import Offer
 from webui.api.openai_voices import voice_id
-from webui.api.preparation import Preparation, take_use_glossary
+from webui.api.preparation import Preparation, take_wishes
 from webui.api.speech import client_of
 from webui.audio import MEDIA_TYPES, STREAMED_FORMATS, check_format, encode, wav_header
 from webui.engine.base import EngineInfo, SpeechRequest
@@ -71,9 +71,9 @@ def routes(
         info = await offer.info()
         _check_model(data.get("model", OWN_MODEL), [info.name, OWN_MODEL, *OPENAI_MODELS])
         audio_format = _audio_format(data)
-        use_glossary = take_use_glossary(data)
+        wishes = take_wishes(data)
         wanted = _speech_request(data, info, max_text_chars)
-        prepared = await preparation.prepare(wanted, "api", use_glossary=use_glossary)
+        prepared = await preparation.prepare(wanted, "api", wishes)
         headers = {"Cache-Control": "no-store", **prepared.headers}
         if data.get("instructions") and not wanted.emotion_text:
             headers[IGNORED_HEADER] = "instructions"

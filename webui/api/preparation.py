@@ -20,16 +20,28 @@ from webui.engine.base import EngineInfo, SpeechRequest
 from webui.engine.client import EngineAwayError
 from webui.engine.glossary import apply_glossary
 from webui.engine.request import MAX_GLOSSARY_TERMS
+from webui.library.fields import read_flag
 from webui.library.library import Library
 from webui.library.recorder import Origin
 from webui.library.voices import StoredVoice
 from webui.markup import map_text
 from webui.text import main_language
 
-#: Field of a request's body: whether the library's glossary is applied.
-USE_GLOSSARY = "use_glossary"
 #: Header of an answer with the id under which the take will stand in the history.
 TAKE_HEADER = "X-Take-Id"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Fields of a request's body that are about the library.
+
+    Attributes:
+        use_glossary: whether its glossary is applied.
+        keep: whether the take is kept in its history.
+    """
+
+    use_glossary: bool = True
+    keep: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,9 @@ class Prepared:
         return {TAKE_HEADER: self.take_id} if self.take_id else {}
 
 
+_ALL = Wishes()
+
+
 class Preparation:
     """Prepares requests and keeps what is spoken.
 
@@ -64,13 +79,13 @@ class Preparation:
         self._library = library
         self._offer = offer
 
-    async def prepare(self, request: SpeechRequest, source: str, *, use_glossary: bool = True) -> Prepared:
+    async def prepare(self, request: SpeechRequest, source: str, wishes: Wishes = _ALL) -> Prepared:
         """The request as the engine takes it.
 
         Args:
             request: as it was asked.
             source: ``page`` or ``api``.
-            use_glossary: whether the library's glossary is applied.
+            wishes: about the library.
 
         Raises:
             SpeechError: when a voice's recording is gone, or the engine cannot speak with it.
@@ -81,7 +96,7 @@ class Preparation:
             info = await self._offer.engine_info()
         except EngineAwayError:
             return Prepared(request)  # the engine's answer will say so, or come late
-        return await in_thread(self._prepared, self._library, request, info, source, use_glossary=use_glossary)
+        return await in_thread(self._prepared, self._library, request, info, source, wishes)
 
     def recorded(self, frames: AsyncGenerator[Frame, None], prepared: Prepared) -> AsyncGenerator[Frame, None]:
         """The frames, which are kept on the way."""
@@ -90,28 +105,28 @@ class Preparation:
         return self._library.recorder.keep(frames, prepared.origin, prepared.take_id)
 
     def _prepared(
-        self, library: Library, request: SpeechRequest, info: EngineInfo, source: str, *, use_glossary: bool
+        self, library: Library, request: SpeechRequest, info: EngineInfo, source: str, wishes: Wishes
     ) -> Prepared:
         if request.seed is None and "seed" in info.capabilities:
             request = replace(request, seed=secrets.randbelow(2**32))  # known, so that the take can be made again
         asked, spoken, voices = _with_voices(library, request, info)
-        if use_glossary:
+        if wishes.use_glossary:
             language = request.language if request.language != "auto" else main_language(request.text)
             spoken = _with_glossary(spoken, library.glossary.readings(request.text, language), info)
+        if not wishes.keep:
+            return Prepared(spoken)
         origin = Origin(asked, info.name, info.weights, source, voices)
         return Prepared(spoken, origin, library.recorder.begin(origin))
 
 
-def take_use_glossary(body: dict[str, Any]) -> bool:
-    """Takes the field `USE_GLOSSARY` out of a request's body.
+def take_wishes(body: dict[str, Any]) -> Wishes:
+    """Takes the fields of `Wishes` out of a request's body.
 
     Raises:
-        SpeechError: when it is neither true nor false.
+        SpeechError: when one is neither true nor false.
     """
-    value = body.pop(USE_GLOSSARY, True)
-    if not isinstance(value, bool):
-        raise SpeechError(f"{USE_GLOSSARY}={value!r:.40} is not true or false.", param=USE_GLOSSARY)
-    return value
+    given = {name: body.pop(name) for name in ("use_glossary", "keep") if name in body}
+    return Wishes(**{name: read_flag(value, name) for name, value in given.items()})
 
 
 def _with_voices(

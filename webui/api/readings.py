@@ -13,22 +13,22 @@ from launcher.errors import SpeechError
 from webui.api.offer import Offer
 from webui.api.preparation import Preparation
 from webui.api.speech import speech_request
-from webui.engine.client import EngineClient
+from webui.engine.pool import EnginePool
 
 #: Longest text whose readings are asked for; the answer has a word a line.
 MAX_CHARS = 500
 CAPABILITY = "readings"
 
 
-def routes(engine: EngineClient, offer: Offer, preparation: Preparation) -> list[Route]:
-    """The route, over one engine."""
+def routes(engine: EnginePool, offer: Offer, preparation: Preparation) -> list[Route]:
+    """The route, over the engines."""
 
     async def readings(request: Request) -> Response:
-        wanted, use_glossary = await speech_request(request, MAX_CHARS)
+        wanted, wishes = await speech_request(request, MAX_CHARS)
         info = await offer.info()
         if CAPABILITY not in info.capabilities:
             return JSONResponse({"checked": False, "engine": info.name, "text": wanted.text, "readings": []})
-        prepared = await preparation.prepare(wanted, "page", use_glossary=use_glossary)
+        prepared = await preparation.prepare(wanted, "page", wishes)
         try:
             found = await engine.readings(prepared.request)
         except SpeechError as error:

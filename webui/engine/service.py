@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from launcher.errors import EngineError, LauncherError, SpeechError
+from launcher.errors import ENGINE_ERROR, EngineError, LauncherError, SpeechError
 from launcher.frames import MEDIA_TYPE, encode_event
 from webui.engine.holder import EngineHolder, EngineLoadingError
 from webui.engine.streaming import GONE_STATUS, ClientGoneError, StreamedAnswer, begin
@@ -117,8 +117,10 @@ def error_object(error: LauncherError) -> dict[str, Any]:
     if isinstance(error, SpeechError):
         extra = {"param": error.param, "code": error.code, "http_status": error.http_status}
     else:
-        loading = isinstance(error, EngineLoadingError)
-        extra = {"param": "", "code": "engine_loading" if loading else "engine_error", "http_status": _status(error)}
+        code = error.code if isinstance(error, EngineError) else ENGINE_ERROR
+        if isinstance(error, EngineLoadingError):
+            code = "engine_loading"
+        extra = {"param": "", "code": code, "http_status": _status(error)}
     return {"message": error.message, "fix": error.fix, **extra}
 
 

@@ -49,7 +49,7 @@ class Worker:
         self._parent = parent
         # The supervisor knows the engine by the process that it has started.
         pid = parent.pid if parent else os.getpid()
-        self._reporter = Reporter("engine", settings.control_address, settings.control_token, pid=pid)
+        self._reporter = Reporter(settings.component, settings.control_address, settings.control_token, pid=pid)
         self._holder: EngineHolder | None = None
         self._server: ChildServer | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -89,7 +89,9 @@ class Worker:
         return create_engine_of(self._settings)
 
     def _start_loading(self) -> None:
-        self._loading = asyncio.get_running_loop().create_task(self._load())
+        loop = asyncio.get_running_loop()
+        self._loading = loop.create_task(self._load())
+        self._reporter.beat(loop)
 
     async def _load(self) -> None:
         assert self._holder is not None and self._server is not None

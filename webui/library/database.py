@@ -65,13 +65,15 @@ class Database:
 
     Args:
         path: the file; made when it is not there.
+        migrations: as `MIGRATIONS`, for a file with tables of its own.
 
     Raises:
         StorageError: when it cannot be opened, or a newer version made it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, migrations: tuple[str, ...] = MIGRATIONS) -> None:
         self.path = path
+        self._migrations = migrations
         self._write_lock = threading.RLock()
         self._read_lock = threading.Lock()
         with _as_storage_error(path):
@@ -127,7 +129,7 @@ class Database:
             connection.execute("PRAGMA synchronous = FULL")
             if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("the file is damaged")
-            _migrate(connection, self.path)
+            _migrate(connection, self.path, self._migrations)
         except BaseException:
             connection.close()
             raise
@@ -136,14 +138,14 @@ class Database:
         return connection
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: tuple[str, ...]) -> None:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(MIGRATIONS):
+    if version > len(migrations):
         raise StorageError(
-            f"{path} was made by a newer version (schema {version}, this one knows {len(MIGRATIONS)}).",
+            f"{path} was made by a newer version (schema {version}, this one knows {len(migrations)}).",
             fix="Start the newer version, or move the file away to begin a new library.",
         )
-    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+    for number, script in enumerate(migrations[version:], version + 1):
         # executescript commits whatever is open, so the transaction is part of the script.
         connection.executescript(f"BEGIN IMMEDIATE;{script};PRAGMA user_version = {number};COMMIT;")
 

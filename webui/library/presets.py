@@ -1,7 +1,8 @@
 """Presets: the page's whole state under a name, as somebody left it.
 
 Invariants: a state is a JSON object whose ``request`` is a body for ``POST /api/speak`` that was checked when it was
-saved; it names voices by id, never a path on this machine; everything else in it is the page's own affair.
+saved, as far as a `SpeechRequest` has its fields; it names voices by id, never a path on this machine; everything
+else in it is the page's own affair.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from launcher.errors import SpeechError
@@ -24,6 +25,7 @@ FORMAT, VERSION = "tts-launcher-preset", 1
 MAX_PRESETS, MAX_STATE_BYTES = 1000, 256 * 1024
 #: Stands in for the text of a request that has none, so that the rest can be checked.
 _SOME_TEXT = "-"
+_KNOWN = frozenset(item.name for item in fields(SpeechRequest))
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ def check_state(state: object) -> dict[str, Any]:
     if len(_written(checked).encode()) > MAX_STATE_BYTES:
         raise SpeechError(f"The state is larger than {MAX_STATE_BYTES // 1024} KiB.", param="state")
     request = read_object(checked.get("request", {}), "state.request")
-    SpeechRequest.from_json({**request, "text": request.get("text") or _SOME_TEXT})
+    known = {name: value for name, value in request.items() if name in _KNOWN}
+    SpeechRequest.from_json({**known, "text": request.get("text") or _SOME_TEXT})
     for name in ("reference", "emotion_reference"):
         if any(separator in str(request.get(name, "")) for separator in "/\\"):
             raise SpeechError(

@@ -43,7 +43,11 @@ class Tab:
 
 SPEAK = Tab("speak", "tab_speak")
 #: Besides `SPEAK`, which comes first.
-TABS: tuple[Tab, ...] = ()
+TABS: tuple[Tab, ...] = (
+    Tab("voices", "tab_voices", "js/tab_voices.js"),
+    Tab("presets", "tab_presets", "js/tab_presets.js"),
+    Tab("history", "tab_history", "js/tab_history.js"),
+)
 
 
 def tab_bar() -> gr.Column:

@@ -6,11 +6,13 @@ nothing stays half loaded; no file outside the pinned caches is written and no h
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,6 +31,7 @@ from webui.engine.base import (
     SpeechRequest,
 )
 from webui.engine.glossary import apply_glossary
+from webui.engine.halving import speak_or_halve
 from webui.engine.indextts.files import INDEXTTS_2, INDEXTTS_2_5, FoundFiles, ModelFiles, find_files, lay_out
 from webui.engine.indextts.guidance import Emotion, emotion_of, generation_arguments
 from webui.engine.indextts.options import Options, Placement, place
@@ -53,6 +56,8 @@ _IMPORTED_LATE = (
     "nemo_text_processing.text_normalization.zh.verbalizers.verbalize_final",
     "torch.utils.serialization",
 )
+#: How torch's allocator for the processor, and CUDA's libraries, say that there is no memory left.
+_FULL_WORDS = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 #: Silence between two segments: upstream's own.
 PAUSE_S = 0.2
 
@@ -134,7 +139,8 @@ class IndexTTS:
         for segment in segments:
             watch.begin(segment.index, tokens(segment.text) * CODES_PER_TOKEN)
             text = apply_glossary(segment.text, request.glossary)
-            for pcm in speaker.speak(text, segment.language, arguments, watch):
+            say = functools.partial(_say, speaker, segment.language, arguments, watch)
+            for pcm in speak_or_halve(text, say, is_full=_is_full, make_room=_empty_device):
                 last = segment.index == len(segments) - 1
                 yield AudioChunk(pcm if last else np.concatenate([pcm, _PAUSE]), segment)
 
@@ -352,9 +358,19 @@ class IndexTTS25Engine(IndexTTS):
         return ("zh", "en", *japanese, "es", "ar")
 
 
-def _empty_device() -> None:
-    import sys
+def _say(speaker: Speaker, language: str, arguments: dict[str, Any], watch: Watch, text: str) -> Iterator[Pcm]:
+    return speaker.speak(text, language, arguments, watch)
 
+
+def _is_full(error: Exception) -> bool:
+    """Whether the GPU's memory, or the computer's, was not enough."""
+    torch = sys.modules.get("torch")
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL_WORDS)
+
+
+def _empty_device() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

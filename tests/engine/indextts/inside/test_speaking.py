@@ -15,7 +15,7 @@ import pytest
 import torch
 from conftest import CACHE, LONG, VOICES, Say, digest
 
-from launcher.errors import SpeechError
+from launcher.errors import OUT_OF_MEMORY, EngineError, SpeechError
 from launcher.progress import Progress
 from webui.emotion import EMOTIONS, EmotionVector
 from webui.engine.base import Cancellation, Cancelled, GenerationParameters, SpeechRequest
@@ -192,6 +192,30 @@ def test_cancelling_from_another_thread_is_quick(engine: Any, say: Say) -> None:
         say(LONG * 6, cancellation)
     thread.join()
     assert cancelled_at
+
+
+@pytest.mark.parametrize("full", [torch.cuda.OutOfMemoryError("CUDA out of memory."), MemoryError()], ids=str)
+def test_what_does_not_fit_into_the_memory_is_spoken_in_halves(engine: Any, say: Say, full: Exception) -> None:
+    first, second = "今天天气很好，", "我们去公园看花。"
+    whole = engine._speaker.instance.infer_generator
+    tried: list[str] = []
+
+    def small(*, text: str, **given: Any) -> Any:
+        tried.append(text)
+        if len(text) > len(second):
+            raise full
+        yield from whole(text=text, **given)
+
+    engine._speaker.instance.infer_generator = small
+    try:
+        assert len(say(first + second))
+        assert tried == [first + second, first, second]
+        with pytest.raises(EngineError, match="memory") as caught:
+            say(first * 3 + second, generation=GenerationParameters(segment_tokens=200))
+        assert caught.value.code == OUT_OF_MEMORY
+    finally:
+        del engine._speaker.instance.infer_generator
+    assert len(say(first + second))
 
 
 def test_generation_parameters_reach_upstream(engine: Any, say: Say) -> None:

@@ -36,6 +36,7 @@ async function start() {
   const panels = build(elements, engine, store);
   const tabs = new Tabs(elements.tabBar, elements.tabs, { engine, page, address });
   connect(elements, panels, tabs);
+  addEventListener("tts:ask", (event) => Object.assign(event.detail, { request: { ...readRequest(panels), ...panels.seed.locked } }));
   engine.start();
   store.open();
   document.documentElement.dataset.ready = "true";

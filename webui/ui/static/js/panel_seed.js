@@ -40,6 +40,11 @@ export class SeedPanel {
     return this.#read();
   }
 
+  /** The field of a request that shall be made again as it is: the seed, if it is locked. */
+  get locked() {
+    return !this.node.hidden && this.#locked && this.#read() !== null ? { seed: this.#read() } : {};
+  }
+
   /** Locks a seed that made something worth keeping. */
   lock(seed) {
     if (Number.isInteger(seed) && seed >= 0 && seed <= LARGEST) this.#set(seed, true);
