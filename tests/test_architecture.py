@@ -42,7 +42,7 @@ WEBUI_LAYERS = [
     {"emotion", "text", "audio", "settings"},
     {"markup", "loudness"},
     {"engine"},
-    {"queueing", "supervisor_link", "library"},
+    {"queueing", "read_ahead", "supervisor_link", "library"},
     {"synthesis"},
     {"metrics", "jobs"},
     {"api", "ui"},

@@ -22,6 +22,7 @@ from launcher.access import AccessRules
 from launcher.access.clients import parse_networks
 from launcher.errors import LauncherError
 from webui.api import (
+    docs,
     encoding,
     glossary,
     history,
@@ -29,6 +30,7 @@ from webui.api import (
     metrics,
     openai,
     openai_batch,
+    openai_voice_routes,
     presets,
     readings,
     speech,
@@ -39,6 +41,7 @@ from webui.api import jobs as job_routes
 from webui.api.answers import error_answer, launcher_error_answer
 from webui.api.job_speech import row_speaker
 from webui.api.offer import Offer
+from webui.api.openapi import build_document
 from webui.api.preparation import Preparation
 from webui.engine.pool import EnginePool
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
@@ -97,9 +100,10 @@ def create_app(
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
         *encoding.routes(),
         *readings.routes(engine, offer, preparation),
-        *_library_routes(library),
+        *_library_routes(library, offer),
         *_job_routes(jobs, runner, settings.max_text_chars),
         *login.routes(rules),
+        *docs.routes(build_document(settings.version, settings.max_text_chars)),
         Route("/api/{path:path}", _nothing_here, methods=_ANY_METHOD),
         Route("/v1/{path:path}", _nothing_here, methods=_ANY_METHOD),
     ]
@@ -144,10 +148,11 @@ def _add_error_answers(app: FastAPI, figures: RequestMetrics) -> None:
     app.add_exception_handler(Exception, _counted(figures, _unexpected))
 
 
-def _library_routes(library: Library | None) -> list[Route]:
+def _library_routes(library: Library | None, offer: Offer) -> list[Route]:
     if library is not None:
-        return [route for part in (voices, presets, glossary, history) for route in part.routes(library)]
-    paths = ("/api/voices", "/api/presets", "/api/glossary", "/api/history")
+        parts = [route for part in (voices, presets, glossary, history) for route in part.routes(library)]
+        return [*parts, *openai_voice_routes.routes(library, offer)]
+    paths = ("/api/voices", "/api/presets", "/api/glossary", "/api/history", "/v1/audio/voices")
     return [Route(f"{path}{{rest:path}}", _library_away, methods=_ANY_METHOD) for path in paths]
 
 

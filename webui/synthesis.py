@@ -21,6 +21,7 @@ from webui.engine.base import SpeechRequest
 from webui.engine.client import EngineAwayError
 from webui.engine.pool import Claim, EnginePool
 from webui.queueing import FairQueue, Ticket
+from webui.read_ahead import ReadAhead
 from webui.supervisor_link import SupervisorLink
 
 #: How long a request waits for an engine that is restarted: a cold start takes about 3 s, on a busy machine 10.
@@ -58,6 +59,8 @@ class Synthesis:
         self._queue = FairQueue(queue_size, self._pool.size)
         self._patience_s = patience_s
         self._was_ready = False
+        # The engine is given back when it has finished, whether or not its listener has heard everything.
+        self._ahead = ReadAhead()
         #: Stands around the frames of every request, to measure it.
         self.measure: Callable[[AsyncGenerator[Frame, None]], AsyncGenerator[Frame, None]] = lambda frames: frames
 
@@ -89,7 +92,7 @@ class Synthesis:
             EngineError: when it fails.
         """
         join = partial(self._queue.join, client, in_background=in_background)
-        return self.measure(self._speak(request, join, buffered))
+        return self._ahead.read(self.measure(self._speak(request, join, buffered)))
 
     async def _speak(
         self, request: SpeechRequest, join: Callable[[], Ticket], buffered: bool

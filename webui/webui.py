@@ -170,8 +170,8 @@ def _step(link: SupervisorLink, stage: str, done: int) -> None:
 def _tell_ready(link: SupervisorLink) -> None:
     # In a thread: a supervisor that is busy must not hold up the first request.
     loop = asyncio.get_running_loop()
-    loop.run_in_executor(None, link.reporter.ready, {})
     link.reporter.beat(loop)
+    loop.run_in_executor(None, link.reporter.ready, {})
 
 
 def _listening_socket(settings: PageSettings) -> socket.socket:

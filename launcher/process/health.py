@@ -32,8 +32,8 @@ class Patience:
 class Pulse:
     """Whether a child that gives signs of life goes on with it.
 
-    Who never gave one is not judged. What counts is time in which the observer itself was awake: after a pause of the
-    whole machine, or of the observer alone, nobody is late.
+    Who neither promised nor gave one is not judged. What counts is time in which the observer itself was awake: after a
+    pause of the whole machine, or of the observer alone, nobody is late.
 
     Args:
         limit_s: longest silence; 0 for no limit.
@@ -47,9 +47,9 @@ class Pulse:
         self._looked_at = 0.0
         self._beats = False
 
-    def begin(self, now: float) -> None:
-        """A child that serves now is watched from its next sign of life on."""
-        self._beats, self._silent_s, self._looked_at = False, 0.0, now
+    def begin(self, now: float, *, beats: bool) -> None:
+        """A child that serves now is watched: at once when it has promised ``beats``, else from its first one on."""
+        self._beats, self._silent_s, self._looked_at = beats, 0.0, now
 
     def beat(self) -> None:
         """It has given a sign of life."""

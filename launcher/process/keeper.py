@@ -168,7 +168,7 @@ class Keeper:
         elif event == "replaced" and not (self._stopping or self._restarting or self._unloading):
             self._was_replaced(message.get("status"))
         elif event == "ready" and self.state in ("starting", "restarting"):
-            self._became_ready(message.get("info"))
+            self._became_ready(message)
         elif event in ("hello", "progress") and self.state in ("starting", "restarting"):
             self._vigil.heard()
             self._note_progress(message.get("progress"))
@@ -262,15 +262,16 @@ class Keeper:
         if self._wanted_again:
             self.load()
 
-    def _became_ready(self, info: Any) -> None:
+    def _became_ready(self, message: dict[str, Any]) -> None:
         self._vigil.end()
         if not (self._spec.is_task or self._is_fork):
             self._times.note(self.component, self._loop.clock() - self._started_at)
+        info = message.get("info")
         self._status.components[self.component].info = info if isinstance(info, dict) else {}
         self._status.enter(self.component, "ready")
         self._status.finish(self.component, "done")
         self._log("info", f"{self.component} ready after {self._loop.clock() - self._started_at:.1f} s")
-        self._vigil.serves()
+        self._vigil.serves(beats=message.get("beats") is True)
         self._hooks.ready()
 
     def _note_progress(self, data: Any) -> None:

@@ -38,10 +38,10 @@ class Vigil:
         """It has reported and is not ready yet."""
         self._wait(self._patience.silence_s)
 
-    def serves(self) -> None:
-        """It is ready: from now on its signs of life count."""
+    def serves(self, *, beats: bool) -> None:
+        """It is ready: from now on its signs of life count, which it has promised (``beats``) or begins with later."""
         self.end()
-        self._pulse.begin(self._loop.clock())
+        self._pulse.begin(self._loop.clock(), beats=beats)
         self._look()
 
     def beat(self) -> None:

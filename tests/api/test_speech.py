@@ -148,7 +148,7 @@ def test_a_slow_reader_of_the_page_stops_the_engine(tmp_path: Path) -> None:
     import time
 
     words = " ".join(["word"] * 400)
-    with worker(tmp_path, segment_audio_s=2.0) as running, page(running.address) as server:
+    with worker(tmp_path, segment_audio_s=6.0) as running, page(running.address) as server:
         with httpx.stream("POST", f"{server}/api/speak", json={"text": words}, timeout=60) as answer:
             chunks = answer.iter_raw()
             next(chunks)

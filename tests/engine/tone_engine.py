@@ -1,8 +1,8 @@
 """A real engine for tests: it speaks each word as a sine tone, as fast or as badly as a test wants.
 
 ``<cache_dir>/tone.json`` configures it: ``load_s``, ``load_error`` (a sentence), ``load_raise``, ``chunk_s`` (seconds
-of work per segment), ``segment_audio_s``, ``memory_chars`` (longest text that fits into the memory). Words in the text
-act: ``[crash]`` ends the process (``[crash-once]`` only the first time), ``[raise]`` raises.
+of work per segment), ``segment_audio_s``. Words in the text act: ``[crash]`` ends the process (``[crash-once]`` only
+the first time), ``[raise]`` raises, ``[memory]`` asks for a terabyte, ``[flood]`` prints 200,000 lines.
 ``<cache_dir>/tone.log`` gets a line per event, so that a test sees what happened in the other process.
 """
 
@@ -80,6 +80,11 @@ class ToneEngine:
                 crashed.touch()
                 time.sleep(0.3)  # what was made before is on its way
                 os._exit(9)
+            if segment.text == "[memory]":
+                np.empty(2**40, dtype=np.uint8).fill(1)
+            if segment.text == "[flood]":
+                for number in range(200_000):
+                    print(f"line {number}", flush=number % 1000 == 0)
             if segment.text == "[raise]":
                 raise RuntimeError("a tensor had the wrong shape")
             say = functools.partial(self._say, options, request)

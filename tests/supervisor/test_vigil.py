@@ -36,9 +36,15 @@ def test_any_word_gives_more_time() -> None:
 def test_a_child_that_falls_silent_while_it_serves_is_killed_and_comes_back() -> None:
     world = World()
     world.keeper.start()
+    world.say("ready", beats=True)
+    world.pass_time(29.0)
+    assert world.child.signals == []
+    world.pass_time(2.0)
+    assert world.child.signals == ["kill"], "it had promised"
+    world.crash(-9)
     world.say("ready")
     world.pass_time(500.0)
-    assert world.child.signals == [], "who never gave a sign of life is not judged by them"
+    assert world.child.signals == [], "who neither promised nor gave a sign of life is not judged by them"
     for _ in range(20):
         world.say("alive")
         world.pass_time(26.0)
@@ -47,7 +53,7 @@ def test_a_child_that_falls_silent_while_it_serves_is_killed_and_comes_back() ->
     assert world.child.signals == ["kill"]
     world.crash(-9)
     error = world.status.components["page"].error
-    assert len(world.children) == 2 and error is not None
+    assert len(world.children) == 3 and error is not None
     assert "gave no sign of life for 30 s" in error["message"] and "logs --crash" in error["fix"]
 
 

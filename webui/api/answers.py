@@ -55,13 +55,7 @@ def error_answer(
     """
     path = connection.scope.get("path", "")
     if path.startswith("/v1/"):
-        error = {
-            "message": f"{message} {fix}".strip(),
-            "type": _OPENAI_TYPES.get(status, "invalid_request_error"),
-            "param": param or None,
-            "code": code or None,
-        }
-        return JSONResponse({"error": error}, status, headers)
+        return JSONResponse(openai_error(status, message, fix, param, code), status, headers)
     if not path.startswith("/api/") and "text/html" in connection.headers.get("accept", ""):
         home = connection.scope.get("root_path", "") + "/"
         page = _PAGE.format(
@@ -69,6 +63,17 @@ def error_answer(
         )
         return HTMLResponse(page, status, headers)
     return JSONResponse({"error": {"message": message, "fix": fix, "param": param, "code": code}}, status, headers)
+
+
+def openai_error(status: int, message: str, fix: str, param: str, code: str) -> dict[str, dict[str, str | None]]:
+    """The object with which OpenAI's API says that something went wrong."""
+    error = {
+        "message": f"{message} {fix}".strip(),
+        "type": _OPENAI_TYPES.get(status, "invalid_request_error"),
+        "param": param or None,
+        "code": code or None,
+    }
+    return {"error": error}
 
 
 def launcher_error_answer(connection: HTTPConnection, error: LauncherError) -> Response:

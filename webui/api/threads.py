@@ -9,12 +9,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from launcher.errors import SpeechError, StorageError
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+
+_CHUNK_BYTES = 1024 * 1024
 
 
 async def in_thread(call: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
@@ -38,12 +41,30 @@ async def received(request: Request, parts: Path) -> AsyncIterator[Path]:
         SpeechError: when the body is empty.
         StorageError: when it cannot be written.
     """
+    async with _written(request.stream(), parts) as path:
+        yield path
+
+
+@contextlib.asynccontextmanager
+async def kept(upload: UploadFile, parts: Path) -> AsyncIterator[Path]:
+    """A form's file as a file of the library, gone afterwards; raises as `received`."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        while chunk := await upload.read(_CHUNK_BYTES):
+            yield chunk
+
+    async with _written(chunks(), parts) as path:
+        yield path
+
+
+@contextlib.asynccontextmanager
+async def _written(chunks: AsyncIterator[bytes], parts: Path) -> AsyncIterator[Path]:
     path = parts / f"{uuid.uuid4().hex}.upload"
     try:
         size_bytes = 0
         file = await in_thread(path.open, "wb")
         try:
-            async for chunk in request.stream():
+            async for chunk in chunks:
                 size_bytes += len(chunk)
                 await in_thread(file.write, chunk)
         finally:

@@ -63,6 +63,7 @@ class Reporter:
         self._latest: dict[str, Any] | None = None
         self._connected = threading.Event()
         self._closed = threading.Event()
+        self._beats = False
         self._last_stage = ""
         self._last_progress_at = 0.0
 
@@ -78,6 +79,7 @@ class Reporter:
         that is full of work is no reason to seem dead.
         """
         if self._address:
+            self._beats = True
             threading.Thread(target=self._beat, args=(loop,), name="heartbeat", daemon=True).start()
 
     def progress(self, progress: Progress) -> None:
@@ -91,7 +93,7 @@ class Reporter:
 
     def ready(self, info: dict[str, Any]) -> None:
         """Reports that the component serves; ``info`` is `EngineInfo`'s object, ``{}`` for the page."""
-        self._report("ready", info=info)
+        self._report("ready", info=info, beats=self._beats)
 
     def failed(self, error: LauncherError) -> None:
         """Reports why the component cannot serve; waits a moment for a connection, since the process ends next."""

@@ -26,7 +26,7 @@ from webui.guard.bodies import BODY_GRACE_S, BoundedBody, drain
 from webui.guard.headers import joined, secured, without_forwarded
 
 #: Routes that make an engine work, and what follows them.
-SPEECH_PATHS = ("/api/speak", "/api/jobs", "/v1/audio/speech", "/v1/audio/jobs", "/gradio_api/call/")
+SPEECH_PATHS = ("/api/speak", "/api/jobs", "/v1/audio/speech", "/v1/jobs", "/gradio_api/call/")
 GRADIO_SPEECH_PATHS = ("/gradio_api/queue/join", "/gradio_api/run/", "/gradio_api/api/")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 #: Wrong tokens, and lines about refusals in the audit log, of one address and of everybody within a minute.

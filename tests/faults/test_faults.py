@@ -1,0 +1,48 @@
+"""A real instance is broken on purpose: everybody is served again soon, with the right sound, and nothing is lost.
+
+This is a short selection; `scripts/bench_reliability.py` makes every fault and writes the table of
+docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.faults import scenarios
+from tests.faults.scenarios import SETTINGS, Bench, Outcome
+from tests.faults.tones import tones
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    folder = tmp_path_factory.mktemp("faults")
+    with tones(folder, settings=SETTINGS) as instance:
+        yield Bench(instance, folder / "data")
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        scenarios.kill_page,
+        scenarios.kill_loading_engine,
+        scenarios.hang_engine,
+        scenarios.engine_out_of_memory,
+        scenarios.half_open,
+        scenarios.control_garbage,
+    ],
+    ids=lambda scenario: scenario.__name__,
+)
+def test_the_instance_comes_back(bench: Bench, scenario: Callable[[Bench], Outcome]) -> None:
+    outcome = scenario(bench)
+    assert (outcome.wrong, outcome.data_lost) == (0, ""), outcome
+    # A request that is inside a process when that is killed cannot be answered; the others are, or are told to wait.
+    assert outcome.lost <= 2, outcome
+    assert outcome.recovery_s < float("inf")
+
+
+def test_a_crowd_is_served_or_told_to_come_back(bench: Bench) -> None:
+    outcome = scenarios.many_requests(bench, count=300, clients=60)
+    assert dataclasses.astuple(outcome)[-3:] == (0, 0, ""), outcome
