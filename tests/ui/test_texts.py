@@ -60,6 +60,8 @@ def test_every_text_is_asked_for() -> None:
         "engine_",
         "tab_",
         "generation_",
+        "batch_state_",
+        "batch_row_",
         "finding_",
         "library_error_",
         "glossary_",
