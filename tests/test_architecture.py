@@ -40,7 +40,7 @@ LAUNCHER_LAYERS = [
 ]
 #: webui/, left to right: an import may only point to the left.
 WEBUI_LAYERS = [
-    {"emotion", "text", "audio", "settings"},
+    {"emotion", "temporary", "text", "audio", "settings"},
     {"markup", "loudness"},
     {"engine"},
     {"queueing", "read_ahead", "supervisor_link", "library"},
