@@ -122,6 +122,7 @@ export class Player {
         this.#state("waiting", "generate_waiting");
       }),
       onQueue: mine((position) => position > 0 && this.#say("player_queue", { position })),
+      onGrammar: mine(() => this.#say("player_grammar")),
       onStart: mine(() => {
         this.#wave.begin(take.rateHz);
         this.#state("working", "generate_busy");

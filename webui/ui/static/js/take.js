@@ -111,5 +111,6 @@ export class Take {
       this.marks.push({ seconds: event.start_sample / this.rateHz, text: event.text });
       view.onProgress();
     } else if (event.event === "queue") view.onQueue(event.position);
+    else if (event.event === "progress" && event.stage === "grammar") view.onGrammar();
   }
 }
