@@ -203,8 +203,6 @@ def add_routes(app: FastAPI, service: StandIn) -> None:
 
         return StreamingResponse(stream(), media_type="text/event-stream")
 
-    app.router.routes += encoding.routes()
-
     @app.post("/api/segments")
     async def show_segments(request: Request) -> JSONResponse:
         try:
@@ -264,6 +262,7 @@ def build(
 ) -> ASGIApp:
     """The application: routes first, then the page; ``tabs`` and ``assets`` as `webui.ui.page.mount` takes them."""
     app = FastAPI()
+    app.router.routes += encoding.routes()
     add_routes(app, service)
     return Policy(mount(app, settings=settings(**changes), tabs=tabs, assets=assets))
 
