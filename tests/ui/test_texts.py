@@ -60,6 +60,7 @@ def test_every_text_is_asked_for() -> None:
         "engine_",
         "tab_",
         "system_",
+        "generation_",
         "batch_state_",
         "batch_row_",
         "finding_",
