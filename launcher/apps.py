@@ -24,11 +24,13 @@ from launcher.engines.threads import THREADS_VARIABLE, engine_threads
 from launcher.errors import StartError
 from launcher.process.child import ChildSpec
 from launcher.process.facts import MARK_VARIABLE
-from launcher.process.snapshot import engine_names
+from launcher.process.snapshot import APP, WEIGHTS, engine_names
+from launcher.profiles.store import BUILTIN, App, find, find_directory, resolve
 
 if TYPE_CHECKING:
     from launcher.hub.bringing import Missing
     from launcher.hub.catalog import Part
+    from launcher.process.identity import StaleScripts
 
 #: What keeps a child's libraries off the network.
 _OFFLINE_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
@@ -148,12 +150,78 @@ def check_offline(config: Config) -> None:
     Raises:
         FetchError: naming what is missing.
     """
+    if config.app != BUILTIN:
+        _check_app_offline(config)
+        return
     choice = choose(config)
     lacking = missing_weights(config, choice)
     if lacking:
         from launcher.hub.bringing import offline_error
 
         raise offline_error(config, choice.name, lacking)
+
+
+def stale_scripts(app: App) -> StaleScripts:
+    """What is left over when it runs from the app's folder without a launcher."""
+    from launcher.process.identity import StaleScripts
+
+    return StaleScripts((str(app.directory),), app.profile.stale)
+
+
+def lacks_models(config: Config) -> bool:
+    """Whether something of the app's models is neither in its folder nor in the cache; asks no network."""
+    from launcher.profiles.placing import lacking
+
+    profile = find(config, config.app)
+    found = lacking(config, profile, find_directory(config, profile))
+    return any(not (need.model.optional and config.is_offline) for need, _ in found)
+
+
+def _check_app_offline(config: Config) -> None:
+    from launcher.hub.bringing import offline_error
+    from launcher.profiles.placing import lacking
+
+    profile = find(config, config.app)
+    found = [one for need, one in lacking(config, profile, find_directory(config, profile)) if not need.model.optional]
+    if found:
+        raise offline_error(config, "", found, models=[model.name for model in profile.models])
+
+
+def app_specs(config: Config, addresses: Addresses, base: Mapping[str, str]) -> dict[str, ChildSpec]:
+    """How to start somebody else's app: ``app``, and ``weights`` when its profile names models.
+
+    Args:
+        config: the settings.
+        addresses: where the processes meet.
+        base: the environment to start from, as `os.environ`.
+
+    Raises:
+        ConfigError: when the profile cannot be used.
+    """
+    app = resolve(config)
+    folder = str(Path(__file__).resolve().parent.parent)
+    environment = child_environment(config, base)
+    environment[MARK_VARIABLE] = addresses.mark
+    environment = _with_path(environment, Path(folder))
+    common = {
+        "config": config.to_json(),
+        "control_address": addresses.control,
+        "control_token": addresses.control_token,
+    }
+    # The app's own environment is made from its own by the child, which reads the profile anew at every start.
+    settings = {
+        **common,
+        "host": addresses.host,
+        "port": addresses.port,
+        "token": addresses.token,
+    }
+    argv = (sys.executable, "-u", "-m", "launcher.process.foreign")
+    specs = {APP: ChildSpec(APP, argv, environment, settings, cwd=folder, takes_listener=True)}
+    if app.profile.models:
+        argv = (sys.executable, "-u", "-m", "launcher.process.weights")
+        bringing = {**common, "engine": ""}
+        specs[WEIGHTS] = ChildSpec(WEIGHTS, argv, environment, bringing, cwd=folder, is_task=True)
+    return specs
 
 
 def _needs(config: Config, engine: str) -> list[Part]:
@@ -271,6 +339,7 @@ def engine_options(config: Config) -> dict[str, str]:
     return {
         "precision": config.precision,
         "qwen": config.qwen,
+        "cuda_kernel": config.cuda_kernel,
         "model_dir": config.model_dir,
         "engine_dir": config.engine_dir,
         "idle_unload_s": f"{config.idle_unload:g}",

@@ -30,6 +30,7 @@ LAUNCHER_LAYERS = [
     {"audit"},
     {"engines"},
     {"metrics"},
+    {"profiles"},
     {"process"},
     {"apps"},
     {"doctor"},
@@ -39,7 +40,7 @@ LAUNCHER_LAYERS = [
 ]
 #: webui/, left to right: an import may only point to the left.
 WEBUI_LAYERS = [
-    {"emotion", "text", "audio", "settings"},
+    {"emotion", "temporary", "text", "audio", "settings"},
     {"markup"},
     {"engine"},
     {"queueing", "read_ahead", "supervisor_link", "library"},
@@ -57,6 +58,7 @@ LAUNCHER_PACKAGES = {
     "hub": {"urllib3", "filelock", "huggingface_hub", "tomli"},
     "engines": {"psutil", "filelock", "pynvml", "uv"},
     "process": {"psutil", "filelock"},
+    "profiles": {"tomli"},
     "apps": {"psutil"},
     "alarms": {"apprise"},
     "metrics": {"psutil"},
@@ -93,10 +95,12 @@ ENTRY_POINTS = {
     "launcher/__main__.py",
     "launcher/cli/app.py",
     "launcher/process/weights.py",  # a child of the supervisor
+    "launcher/process/foreign.py",  # likewise
     "webui/webui.py",
     "webui/engine/worker.py",
     "webui/engine/child.py",  # ends a child whose supervisor has gone
     "webui/engine/forkserver.py",  # a fork must never return into what its parent was doing
+    "webui/engine/indextts/kernels.py",  # a process of its own, which compiles
 }
 PRINTER = "launcher/cli/output.py"
 #: Words that say nothing about what a thing does.

@@ -43,6 +43,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "restart": CommandEntry("launcher.cli.restart:command", "Restart the page, the engine or both."),
     "status": CommandEntry("launcher.cli.status:command", "Show what runs and how far it is."),
     "logs": CommandEntry("launcher.cli.logs:command", "Show the logs, or follow them."),
+    "apps": CommandEntry("launcher.cli.apps:command", "Show, make and check profiles of other apps to start."),
     "say": CommandEntry("launcher.cli.say:command", "Turn text into speech."),
     "engine": CommandEntry("launcher.cli.engine:command", "Show, install, load and unload speech engines."),
     "mirror": CommandEntry("launcher.cli.mirror:command", "Show, test and change where models come from."),

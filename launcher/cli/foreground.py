@@ -24,7 +24,7 @@ from launcher.access.clients import parse_networks
 from launcher.alarms.duty import Duty, Instance
 from launcher.alarms.telling import teller
 from launcher.alarms.watch import look
-from launcher.apps import Addresses, child_specs, missing_weights, project_dirs
+from launcher.apps import Addresses, app_specs, child_specs, lacks_models, missing_weights, project_dirs, stale_scripts
 from launcher.cache.folders import make_folder, make_owned_folder, make_private_folder, storage_error
 from launcher.cache.layout import InstancePaths, instance_paths, prepare
 from launcher.channel import bind_socket
@@ -43,11 +43,12 @@ from launcher.process.logs import LogWriter
 from launcher.process.notify import Notifier, forget, inherited_socket
 from launcher.process.run_settings import Settings
 from launcher.process.runfile import RunFile, RunRecord
-from launcher.process.snapshot import engine_names
+from launcher.process.snapshot import APP, PAGE, engine_names
 from launcher.process.supervisor import Supervisor
 from launcher.process.takeover import Claim, end_leftovers, remove_dead_sockets, take_port
 from launcher.process.timings import StartTimes
 from launcher.process.tls import server_context
+from launcher.profiles.store import BUILTIN, resolve
 
 if TYPE_CHECKING:
     import ssl
@@ -70,13 +71,14 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
     """
     began = time.monotonic()
     paths = instance_paths(config)
+    stale = None if config.app == BUILTIN else stale_scripts(resolve(config))
     make_folder(paths.root, _SETTING)
     facts = observe(os.getpid())
     created_at = 0.0 if facts is None else facts.created_at
     with run_file.lock(created_at=created_at):
         logs = _log_writer(config, paths.log_dir)
         narration = Narration(context.output, began=began)
-        claim = Claim(config.instance, str(config.data_dir), project_dirs(), run_file.read())
+        claim = Claim(config.instance, str(config.data_dir), project_dirs(), run_file.read(), stale)
         tell = _teller(logs, context)
         reports = CrashReports(paths.log_dir, logs.clean)
         # Before the first line of this run, which would stand below its last ones.
@@ -204,6 +206,7 @@ def _settings(config: Config, paths: InstancePaths, addresses: Addresses, tls: s
         restart_limit=config.restart_limit,
         restart_window_s=config.restart_window_s,
         patience=Patience(hung_s=config.hang_s),
+        front=PAGE if config.app == BUILTIN else APP,
     )
 
 
@@ -255,10 +258,16 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
         remove_dead_sockets(paths.runtime_dir, keep=Path(addresses.control.partition(":")[2]).name)
         warnings = prepare(config)
         _empty(paths.temp_dir)
-        choice = choose(config)
-        call(functools.partial(supervisor.take, choice.name, choice.reason))
-        specs = child_specs(config, addresses, os.environ, choice)
-        weights_missing = bool(missing_weights(config, choice))
+        texts = config.warnings
+        if config.app == BUILTIN:
+            choice = choose(config)
+            call(functools.partial(supervisor.take, choice.name, choice.reason))
+            specs = child_specs(config, addresses, os.environ, choice)
+            weights_missing = bool(missing_weights(config, choice))
+            texts += choice.warnings
+        else:
+            specs = app_specs(config, addresses, os.environ)
+            weights_missing = lacks_models(config)
     except LauncherError as error:
         call(functools.partial(supervisor.abort, error))
         return
@@ -266,7 +275,7 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
         unexpected = StartError(f"The start failed unexpectedly: {type(error).__name__}: {error}.")
         call(functools.partial(supervisor.abort, unexpected))
         return
-    for text in (*config.warnings, *choice.warnings):
+    for text in texts:
         call(functools.partial(supervisor.warn, text))
     for warning in warnings:
         call(functools.partial(supervisor.warn, warning.message, warning.fix))

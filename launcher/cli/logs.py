@@ -21,7 +21,7 @@ from launcher.errors import ConfigError
 from launcher.process.crash import crash_line, read_reports
 from launcher.process.log_reader import follow, parse_line, read_lines, wanted
 
-COMPONENTS = ("supervisor", "page", "engine", "weights")
+COMPONENTS = ("supervisor", "page", "engine", "weights", "app")
 _COMPONENT = re.compile(rf"({'|'.join(COMPONENTS)})|engine-\d{{1,2}}")
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -19,6 +19,7 @@ _STAGE_TEXTS = {
     "page": "page ready",
     "weights": "weights in place",
     "engine": "engine ready",
+    "app": "app ready",
 }
 
 

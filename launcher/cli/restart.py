@@ -16,7 +16,7 @@ from launcher.process.runfile import RunFile, RunRecord
 from launcher.process.snapshot import ENGINE, kind_of
 
 _POLL_S = 0.1
-_COMPONENT = re.compile(r"page|engine(-\d{1,2})?|all")
+_COMPONENT = re.compile(r"page|app|engine(-\d{1,2})?|all")
 
 
 @click.command(
@@ -33,14 +33,14 @@ _COMPONENT = re.compile(r"page|engine(-\d{1,2})?|all")
 def command(context: Context, component: str, wait: bool, timeout_s: float) -> None:
     """Restarts what ``component`` names."""
     if not _COMPONENT.fullmatch(component):
-        raise ConfigError(f"{component!r:.60} cannot be restarted.", fix="Use page, engine, engine-2... or all.")
+        raise ConfigError(f"{component!r:.60} cannot be restarted.", fix="Use page, engine, engine-2..., app or all.")
     config = context.load_config()
     paths = instance_paths(config)
     record = require_running(RunFile(paths.run_file, paths.lock_file), config.instance)
     names = (component,)
     if component == "all":
         shown = ask(record, "status")["components"]
-        names = tuple(name for name in shown if kind_of(name) in ("page", ENGINE))
+        names = tuple(name for name in shown if kind_of(name) in ("page", "app", ENGINE))
     began = time.monotonic()
     ask(record, "restart", component=component)
     if wait:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from launcher.config import mirror_list, package_index, parsers
 from launcher.config.access_keys import ACCESS
+from launcher.config.app_keys import APPS
 from launcher.config.key import PREFIX, Key
 from launcher.config.standard_keys import CACHES, NETWORK
 
@@ -69,6 +70,7 @@ _OWN = (
         parsers.root_path,
         default_note="none",
     ),
+    *APPS,
     Key(
         "LAUNCHER_ENGINE",
         "auto",
@@ -125,6 +127,14 @@ _OWN = (
         "IndexTTS 引擎是否加载从文本识别情感的模型：auto（显存足够时）、yes 或 no。",
         "no",
         parsers.choice("auto", "yes", "no"),
+    ),
+    Key(
+        "LAUNCHER_CUDA_KERNEL",
+        "auto",
+        "Compile IndexTTS-2's vocoder kernel in the background for the next start: auto (with nvcc and ninja) or no.",
+        "在后台编译 IndexTTS-2 声码器的 CUDA 内核，供下次启动使用：auto（有 nvcc 和 ninja 时）或 no。",
+        "no",
+        parsers.choice("auto", "no"),
     ),
     Key(
         "LAUNCHER_IDLE_UNLOAD",

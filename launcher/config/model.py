@@ -46,6 +46,8 @@ class Config:
         gpu: numbers of the GPUs; empty when ``device`` says where to compute.
         threads: of each engine; 0 shares the usable cores among them.
         idle_unload: seconds; 0 never.
+        app: ``builtin`` or the name of a profile.
+        app_dir: absolute path; empty when the profile says it.
         engine_python, engine_dir, model_dir: absolute paths; empty when they are not set.
         models: names as `fetch` takes them.
         offline: ``yes`` or ``no``; see `is_offline`.
@@ -70,6 +72,8 @@ class Config:
     insecure: str
     allowed_hosts: tuple[str, ...]
     root_path: str
+    app: str
+    app_dir: str
     trusted_proxies: tuple[str, ...]
     tls_cert: str
     tls_key: str
@@ -80,6 +84,7 @@ class Config:
     threads: int
     precision: str
     qwen: str
+    cuda_kernel: str
     idle_unload: float
     engine_python: str
     engine_dir: str

@@ -26,6 +26,7 @@ _CHINESE_NOTES = {
     "nobody": "无",
     "the environment that engine install made, else this one": "engine install 创建的环境，否则为当前环境",
     "what LAUNCHER_DEVICE says": "由 LAUNCHER_DEVICE 决定",
+    "what the app's profile says": "由应用配置决定",
     "the installed package": "已安装的软件包",
     "the cache": "缓存",
     "tts-launcher in the system's folder for user data": "系统用户数据目录下的 tts-launcher",

@@ -88,6 +88,20 @@ class Answers:
             return self._loading_page()
         return self._not_yet(path)
 
+    def gate(self, request: Request) -> Response | None:
+        """The response to what must not reach somebody else's app, or is not for it; ``None`` lets the request pass."""
+        path = self._path(request)
+        denial = self._check(request)
+        if denial is not None:
+            return self._refuse(request, denial)
+        if path == LOGIN_PATH and self._rules.holders:
+            return self._login(request)
+        return self._known(path) if path in ("/healthz", "/metrics") else None
+
+    def is_secure(self, request: Request) -> bool:
+        """Whether the visitor's own connection is encrypted, as far as it or a trusted proxy says."""
+        return self._asker(request).is_secure
+
     def _known(self, path: str) -> Response | None:
         """What can be told without the page."""
         if path == "/healthz":

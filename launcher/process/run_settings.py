@@ -9,6 +9,7 @@ from launcher.access import AccessRules
 from launcher.access.audit import AuditLog
 from launcher.access.clients import Network
 from launcher.process.health import Patience
+from launcher.process.snapshot import PAGE
 
 if TYPE_CHECKING:
     import ssl
@@ -30,6 +31,7 @@ class Settings:
         stop_grace_s: seconds that children get to end.
         restart_limit, restart_window_s: the crash budget of each child.
         patience: how long a child may be silent.
+        front: the child that answers on the port: `PAGE` or `APP`.
     """
 
     rules: AccessRules
@@ -41,3 +43,4 @@ class Settings:
     restart_limit: int = 5
     restart_window_s: float = 60.0
     patience: Patience = field(default_factory=Patience)
+    front: str = PAGE

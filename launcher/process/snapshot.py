@@ -12,16 +12,17 @@ from typing import Any
 
 from launcher.progress import Progress
 
-#: What an instance consists of at least; further engines are ``engine-2``, ``engine-3``...
-COMPONENTS = ("page", "engine")
+#: What answers on the port, and what speaks; further engines are ``engine-2``, ``engine-3``...
+PAGE = "page"
 ENGINE = "engine"
+#: Somebody else's app, which does both.
+APP = "app"
 #: What is said to load and unload means every engine, unless it names one.
 ALL_ENGINES = "engines"
 #: What brings the engine's weights, when they are not there; it ends when they are.
 WEIGHTS = "weights"
 #: Crashes of this run that the snapshot tells of; the logs' folder has more.
 _CRASHES_SHOWN = 5
-STAGES = ("listen", "page", "weights", "engine")
 #: An engine's words for what it does before it looks for its weights, and for getting them into the cache; every
 #: other word comes after that.
 EARLY_STAGES = frozenset({"start", "import"})
@@ -91,6 +92,7 @@ class Status:
         instance, version, url, host, port, pid: as the snapshot shows them.
         clock: monotonic seconds.
         wall_clock: seconds since 1970.
+        front: what answers on the port: `PAGE`, or `APP`, which needs the weights itself and no engine.
         remaining_s: estimate of the seconds until a component is ready; ``None`` when there is none.
     """
 
@@ -105,6 +107,7 @@ class Status:
         pid: int,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        front: str = PAGE,
         remaining_s: Callable[[str], float | None] = lambda component: None,
     ) -> None:
         self._about = {"instance": instance, "version": version, "pid": pid, "url": url, "host": host, "port": port}
@@ -113,8 +116,13 @@ class Status:
         self.remaining_s = remaining_s
         self._began = clock()
         self.started_at = wall_clock()
-        self.components = {name: ComponentStatus(since=self.started_at) for name in COMPONENTS}
-        self.stages = {name: StageStatus() for name in STAGES}
+        self.front = front
+        #: What needs the weights: the engines, of which the first one is always there, or the app.
+        self.engines: tuple[str, ...] = (ENGINE if front == PAGE else front,)
+        self.components = {name: ComponentStatus(since=self.started_at) for name in (front, *self.engines)}
+        self.stages = {
+            name: StageStatus() for name in ("listen", *((PAGE,) * (front == PAGE)), WEIGHTS, self.engines[0])
+        }
         self.warnings: list[dict[str, str]] = []
         self.alarms: list[dict[str, str]] = []
         #: Reports of this run's crashes without their lines, newest first.
@@ -122,8 +130,6 @@ class Status:
         #: Which engine was taken, and why; empty until that is known.
         self.choice = {"name": "", "reason": ""}
         self.stopping = False
-        #: The engines, of which the first one is always there.
-        self.engines: tuple[str, ...] = (ENGINE,)
         self._was_ready = False
 
     def expect_engines(self, names: tuple[str, ...]) -> None:
@@ -150,7 +156,9 @@ class Status:
             status.progress = None
         if state == "ready":
             status.error = None
-        self._was_ready = self._was_ready or (self.components["page"].state == "ready" and self._has_engine("ready"))
+        self._was_ready = self._was_ready or (
+            self.components[self.front].state == "ready" and self._has_engine("ready")
+        )
 
     def stage(self, name: str, state: str) -> None:
         """Moves a stage to ``state``; beginning again starts its clock again."""
@@ -168,12 +176,12 @@ class Status:
 
     def begin(self, component: str) -> None:
         """Sets the stages of a child that is being started."""
-        if component == "page":
-            self.stage("page", "waiting")
-            self.stage("page", "running")
+        if component == PAGE:
+            self.stage(PAGE, "waiting")
+            self.stage(PAGE, "running")
             return
         if component == WEIGHTS:
-            self.stage(ENGINE, "waiting")
+            self.stage(kind_of(self.engines[0]), "waiting")
         elif not self._leads(component):
             return
         for name in self._stages_of(component):
@@ -193,7 +201,7 @@ class Status:
         if sees_to_weights and progress.stage in WEIGHT_STAGES:
             self.stage("weights", "running")
             self.stages["weights"].progress = progress
-            self.stages[ENGINE].progress = None
+            self.stages[stage].progress = None
             return
         if sees_to_weights and progress.stage not in EARLY_STAGES:
             self.stage("weights", "done")
@@ -227,7 +235,7 @@ class Status:
     def _stages_of(self, component: str) -> tuple[str, ...]:
         """The stages that a child goes through; an engine without anybody to bring its weights sees to them itself."""
         stage = kind_of(component)
-        return (WEIGHTS, stage) if stage == ENGINE and WEIGHTS not in self.components else (stage,)
+        return (WEIGHTS, stage) if component in self.engines and WEIGHTS not in self.components else (stage,)
 
     @property
     def _failed(self) -> bool:
@@ -237,7 +245,7 @@ class Status:
     @property
     def state(self) -> str:
         """``starting``, ``ready``, ``degraded``, ``stopping`` or ``failed``."""
-        page = self.components["page"].state
+        page = self.components[self.front].state
         if self.stopping:
             return "stopping"
         if page == "failed" or self._failed:

@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from launcher.access.clients import is_counted
 from launcher.errors import LauncherError
@@ -30,11 +30,8 @@ from launcher.process.listener import Listener
 from launcher.process.loop import Loop
 from launcher.process.run_settings import Settings
 from launcher.process.runfile import RunFile, RunRecord
-from launcher.process.snapshot import ALL_ENGINES, ENGINE, WEIGHTS, Status, kind_of
+from launcher.process.snapshot import ALL_ENGINES, APP, ENGINE, WEIGHTS, Status, kind_of
 from launcher.process.timings import StartTimes
-
-if TYPE_CHECKING:
-    pass
 
 
 class Supervisor:
@@ -94,6 +91,7 @@ class Supervisor:
             pid=os.getpid(),
             clock=self.loop.clock,
             wall_clock=time.time,
+            front=settings.front,
             remaining_s=self._remaining_s,
         )
         self._listener = self._listen(sock, rebind)
@@ -108,14 +106,15 @@ class Supervisor:
         """
         if self.status.stopping:
             return
-        self.status.expect_engines(tuple(name for name in specs if kind_of(name) == ENGINE))
+        self.status.expect_engines(tuple(name for name in specs if kind_of(name) in (ENGINE, APP)))
         for name, spec in specs.items():
             self._keepers[name] = self._keep(spec)
             if name in self.status.engines:
                 self._engines.add(self._keepers[name])
         if weights_missing:
             self.status.expect_weights()
-        self._keepers["page"].start()
+        if self.status.front not in self._engines:
+            self._keepers[self.status.front].start()
         if weights_missing:
             self._keepers[WEIGHTS].start()
         else:
@@ -200,7 +199,7 @@ class Supervisor:
         answers = Answers(
             rules=self._settings.rules,
             snapshot=self.status.snapshot,
-            remaining_s=lambda: self._remaining_s("page"),
+            remaining_s=lambda: self._remaining_s(self.status.front),
             last_lines=self._last_lines,
             root_path=self._settings.root_path,
             trusted=self._settings.trusted,
@@ -309,7 +308,7 @@ class Supervisor:
 
     def _on_restart(self, message: dict[str, Any]) -> dict[str, Any]:
         component = message.get("component", "all")
-        known = ("page", *self.status.engines)
+        known = tuple(dict.fromkeys((self.status.front, *self.status.engines)))
         if component not in (*known, "all"):
             raise RefusedError(f"There is no component {str(component)[:40]!r}: use {', '.join(known)} or all.")
         if self.status.stopping:
@@ -327,6 +326,8 @@ class Supervisor:
 
     def _on_memory(self, message: dict[str, Any], act: Callable[[str], None]) -> dict[str, Any]:
         """Takes an engine's process, or every one's, away or brings it back."""
+        if self.status.front == APP:
+            raise RefusedError("An app keeps its memory as long as it runs: stop or restart it.")
         component = str(message.get("component", ALL_ENGINES))
         known = (*self.status.engines, ALL_ENGINES)
         if component not in known:

@@ -19,6 +19,7 @@ from launcher.process.runfile import RunRecord
 
 if TYPE_CHECKING:
     from launcher.process.facts import ProcessFacts
+    from launcher.process.identity import StaleScripts
 
 Tell = Callable[[str], None]
 #: Seconds that a leftover gets to end: nobody uses it any more, and somebody waits for the port.
@@ -33,12 +34,14 @@ class Claim:
         instance, data_dir: whose leftovers are ours.
         project_dirs: folders whose ``webui.py`` is ours.
         record: what the last run left, if it crashed.
+        stale: what the profile of the app that starts calls left over.
     """
 
     instance: str
     data_dir: str
     project_dirs: tuple[str, ...]
     record: RunRecord | None
+    stale: StaleScripts | None = None
 
 
 def take_port(host: str, port: int, claim: Claim, tell: Tell) -> socket.socket:
@@ -77,7 +80,11 @@ def end_leftovers(claim: Claim, tell: Tell) -> int:
     ended = 0
     survivors: list[ProcessFacts] = []
     found = find_stale(
-        instance=claim.instance, data_dir=claim.data_dir, project_dirs=claim.project_dirs, record=claim.record
+        instance=claim.instance,
+        data_dir=claim.data_dir,
+        project_dirs=claim.project_dirs,
+        record=claim.record,
+        stale=claim.stale,
     )
     for facts, verdict in found:
         if not still(facts):  # it ended with its parent

@@ -13,8 +13,8 @@ from pathlib import Path
 from launcher.process.snapshot import kind_of
 
 #: Before anything was measured: importing the page's framework takes 3 to 4 s on two cores, loading the embedded
-#: voice about as long.
-FIRST_GUESS_S = {"page": 6.0, "engine": 8.0}
+#: voice about as long. Other people's apps import torch and load gigabytes.
+FIRST_GUESS_S = {"page": 6.0, "engine": 8.0, "app": 60.0}
 #: One start is rarely exactly as long as the last one.
 MARGIN = 1.3
 _LONGEST_S = 3600.0

@@ -25,7 +25,9 @@ def make(tmp_path: Path, **settings: str) -> tuple[Config, dict[str, ChildSpec]]
     empty = tmp_path / "settings"
     empty.write_text("")
     config = load(environ, empty, {})
-    addresses = Addresses("127.0.0.1", 1, "unix:/c", "unix:/e", "default:mark", "control-secret", "engine-secret")
+    addresses = Addresses(
+        "127.0.0.1", 1, "unix:/c", "unix:/e", "default:mark", SECRET, "control-secret", "engine-secret"
+    )
     return config, child_specs(config, addresses, {**environ, "PATH": "/bin"})
 
 

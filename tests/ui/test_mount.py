@@ -42,9 +42,9 @@ def configuration(client: httpx.Client) -> dict[str, Any]:
     return value
 
 
-def test_the_page_has_no_gradio_api(client: httpx.Client) -> None:
+def test_the_page_has_one_gradio_api(client: httpx.Client) -> None:
     seen = configuration(client)
-    assert seen["dependencies"] == []
+    assert [dependency["api_name"] for dependency in seen["dependencies"]] == ["speak"]
     assert client.get("/gradio_api/info").json()["named_endpoints"] == {}
 
 

@@ -59,6 +59,8 @@ def test_every_text_is_asked_for() -> None:
         "example_",
         "engine_",
         "tab_",
+        "batch_state_",
+        "batch_row_",
         "finding_",
         "library_error_",
         "glossary_",

@@ -5,7 +5,7 @@ read the components, call the HTTP routes beside the page and fill the columns, 
 engine has made it. `wire` is the one place where components and scripts meet. ``gr.HTML`` is not used: it builds its
 templates with ``eval``, which the page's content security policy need not allow, and it does not escape.
 
-Invariant: Gradio has no event here, and so no API name.
+Invariant: Gradio has no event here; its one API name is that of `webui.ui.client_api`.
 """
 
 from __future__ import annotations

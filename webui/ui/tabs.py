@@ -44,6 +44,7 @@ class Tab:
 SPEAK = Tab("speak", "tab_speak")
 #: Besides `SPEAK`, which comes first.
 TABS: tuple[Tab, ...] = (
+    Tab("batch", "tab_batch", "js/tab_batch.js"),
     Tab("voices", "tab_voices", "js/tab_voices.js"),
     Tab("presets", "tab_presets", "js/tab_presets.js"),
     Tab("history", "tab_history", "js/tab_history.js"),

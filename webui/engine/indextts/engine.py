@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -34,6 +35,7 @@ from webui.engine.glossary import apply_glossary
 from webui.engine.halving import speak_or_halve
 from webui.engine.indextts.files import INDEXTTS_2, INDEXTTS_2_5, FoundFiles, ModelFiles, find_files, lay_out
 from webui.engine.indextts.guidance import Emotion, emotion_of, generation_arguments
+from webui.engine.indextts.kernels import Kernel, kernel_for
 from webui.engine.indextts.options import Options, Placement, place
 from webui.engine.indextts.plan import CODES_PER_TOKEN, SEGMENT_TOKENS, plan_segments, tokens
 from webui.engine.indextts.recordings import Recording, find_recording, stored_voices
@@ -42,6 +44,7 @@ from webui.text import main_language, require_speakable
 
 if TYPE_CHECKING:
     from webui.engine.indextts.speaking import Speaker, Watch
+    from webui.engine.indextts.upstream import Upstream
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +92,7 @@ class IndexTTS:
         self._files: FoundFiles | None = None
         self._speaker: Speaker | None = None
         self._report: ReportProgress | None = None
+        self._compiling: subprocess.Popen[bytes] | None = None
 
     def info(self) -> EngineInfo:
         """May be called before `load`."""
@@ -193,9 +197,17 @@ class IndexTTS:
             torch.set_num_threads(self._threads)
         self._placement = place(torch, self._device, self._options, upstream.half)
         keep_grammars_in(folder / "grammars", upstream)
-        plan = Plan(upstream, self._files, layout, self._placement)
+        kernel = self._kernel(torch, upstream)
+        plan = Plan(upstream, self._files, layout, self._placement, kernel)
         self._speaker = self._construct(engine_class, plan, warm_up, report)
         self._speak_once(report)
+        if kernel is not None:
+            self._compiling = kernel.compile_later()
+
+    def _kernel(self, torch: Any, upstream: Upstream) -> Kernel | None:
+        if self._options.cuda_kernel == "no" or self._placement.device == "cpu":
+            return None
+        return kernel_for(torch, upstream.module.partition(".")[0], self._placement.device, self._cache_dir)
 
     def _construct(self, engine_class: Any, plan: Any, warm_up: Any, report: ReportProgress) -> Speaker:
         from webui.engine.indextts.coverage import check_shapes, explain

@@ -22,6 +22,7 @@ from typing import Any
 
 from launcher.errors import EngineError
 from webui.engine.indextts.files import BIGVGAN, CAMPPLUS, MASKGCT, QWEN_DIR, W2V_BERT, FoundFiles
+from webui.engine.indextts.kernels import Kernel
 from webui.engine.indextts.options import Placement
 from webui.engine.indextts.text_emotion import LazyTextEmotion
 
@@ -150,12 +151,14 @@ class Plan:
         files: where the checkpoints are.
         layout: the folder of links (`webui.engine.indextts.files.lay_out`).
         placement: device and precision.
+        kernel: BigVGAN's own for the card; ``None``: do without.
     """
 
     upstream: Upstream
     files: FoundFiles
     layout: Path
     placement: Placement
+    kernel: Kernel | None = None
 
 
 def build(engine_class: Any, plan: Plan) -> Any:
@@ -164,21 +167,26 @@ def build(engine_class: Any, plan: Plan) -> Any:
     Raises:
         Exception: whatever the constructor raises.
     """
-    given = {
+    known = inspect.signature(engine_class.__init__).parameters
+    with ExitStack() as stack:
+        for module, name, value in _stand_ins(plan):
+            stack.enter_context(_replaced(module, name, value))
+        has_kernel = plan.kernel is not None and stack.enter_context(plan.kernel.in_place())
+        given = _arguments(plan, has_kernel)
+        return engine_class(**{name: value for name, value in given.items() if name in known})
+
+
+def _arguments(plan: Plan, has_kernel: bool) -> dict[str, object]:
+    return {
         "model_dir": str(plan.layout),
         "cfg_path": str(_config(plan)),
         "device": plan.placement.device,
         "use_fp16": plan.placement.half,
         "use_bf16": plan.placement.half,
-        "use_cuda_kernel": False,
+        "use_cuda_kernel": has_kernel,
         "language": "zh",  # its grammar alone is built now; the other one when a text needs it
         "use_qwen_emo": plan.placement.text_emotion and plan.files.qwen_dir is not None,
     }
-    known = inspect.signature(engine_class.__init__).parameters
-    with ExitStack() as stack:
-        for module, name, value in _stand_ins(plan):
-            stack.enter_context(_replaced(module, name, value))
-        return engine_class(**{name: value for name, value in given.items() if name in known})
 
 
 def _config(plan: Plan) -> Path:

@@ -15,6 +15,8 @@ export const ICONS = {
   microphone: ["M12 4a3 3 0 0 0-3 3v4a3 3 0 0 0 6 0V7a3 3 0 0 0-3-3z", "M6 11a6 6 0 0 0 12 0M12 17v3"],
   keep: ["M5 4h11l3 3v13H5z", "M8 4v5h7V4", "M8 20v-6h8v6"],
   add: ["M12 5v14M5 12h14"],
+  again: ["M19 12a7 7 0 1 1-2.1-5", "M17 3v4.5h-4.5"],
+  pause: ["M8 6v12M16 6v12"],
   copy: ["M9 9h10v11H9z", "M5 15V4h10"],
 };
 
