@@ -57,7 +57,7 @@ def _run(scenario: Callable[..., Outcome], bench: Bench, requests: int) -> Outco
 def _made(name: str, make: Callable[[], Outcome]) -> Outcome:
     try:
         return make()
-    except (AssertionError, OSError) as error:
+    except (AssertionError, OSError, TypeError) as error:
         return Outcome(name, f"NOT AS EXPECTED: {error}"[:500], float("inf"), 0, 0)
 
 
