@@ -41,7 +41,7 @@ LAUNCHER_LAYERS = [
 #: webui/, left to right: an import may only point to the left.
 WEBUI_LAYERS = [
     {"emotion", "temporary", "text", "audio", "settings"},
-    {"markup"},
+    {"markup", "loudness"},
     {"engine"},
     {"queueing", "read_ahead", "supervisor_link", "library"},
     {"synthesis"},

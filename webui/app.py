@@ -23,6 +23,7 @@ from launcher.access.clients import parse_networks
 from launcher.errors import LauncherError
 from webui.api import (
     docs,
+    encoding,
     glossary,
     history,
     login,
@@ -97,6 +98,7 @@ def create_app(
         *metrics.routes(figures, link),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
+        *encoding.routes(),
         *readings.routes(engine, offer, preparation),
         *_library_routes(library, offer),
         *_job_routes(jobs, runner, settings.max_text_chars),
@@ -124,7 +126,11 @@ def _application(settings: PageSettings, runner: Runner | None) -> FastAPI:
 
 
 def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
-    larger = {voices.IMPORT_PATH: MAX_IMPORT_BYTES, presets.IMPORT_PATH: MAX_IMPORT_BYTES}
+    larger = {
+        encoding.PATH: encoding.MAX_BODY_BYTES,
+        voices.IMPORT_PATH: MAX_IMPORT_BYTES,
+        presets.IMPORT_PATH: MAX_IMPORT_BYTES,
+    }
     return Guard(
         app,
         rules=rules,
