@@ -27,6 +27,7 @@ from webui.settings import PageSettings, parse_settings
 from webui.supervisor_link import SupervisorLink
 
 if TYPE_CHECKING:
+    from webui.engine.serving import ChildServer
     from webui.guard import Guard
     from webui.jobs.store import JobStore
     from webui.library.library import Library
@@ -67,19 +68,7 @@ def serve(settings: PageSettings) -> None:
         failure = StartError(f"The page cannot be built ({reason}).", fix="The log has the details: launcher logs.")
         link.reporter.failed(failure)
         raise failure from error
-    from webui.engine.connections import Admission
-    from webui.engine.serving import ChildServer
-
-    trusted = parse_networks(settings.trusted_proxies)
-    server = ChildServer(
-        app,
-        grace_s=GRACE_S,
-        on_started=lambda: _tell_ready(link),
-        on_stopping=link.close,
-        admission=Admission(settings.max_connections, lambda address: is_counted(address, trusted)),
-        tls_cert=settings.tls_cert,
-        tls_key=settings.tls_key,
-    )
+    server = _server(app, settings, link)
     end_with_supervisor(server.ask_to_stop, os._exit, grace_s=GRACE_S + 2)
     server.serve_on(sock)
     link.reporter.stopping()
@@ -160,6 +149,25 @@ def _build(settings: PageSettings, link: SupervisorLink, library: Library | None
         library=library,
         jobs=jobs,
         mount_page=mount_page,
+    )
+
+
+def _server(app: Guard, settings: PageSettings, link: SupervisorLink) -> ChildServer:
+    from webui.engine.connections import Admission
+    from webui.engine.serving import ChildServer
+    from webui.temporary import keep_sweeping
+
+    max_age_s = settings.temp_hours * 3600.0
+    keep_sweeping(Path(settings.temp_dir), max_bytes=settings.temp_bytes, max_age_s=max_age_s)
+    trusted = parse_networks(settings.trusted_proxies)
+    return ChildServer(
+        app,
+        grace_s=GRACE_S,
+        on_started=lambda: _tell_ready(link),
+        on_stopping=link.close,
+        admission=Admission(settings.max_connections, lambda address: is_counted(address, trusted)),
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
     )
 
 

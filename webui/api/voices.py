@@ -21,8 +21,9 @@ from webui.api.queries import flag, names, number
 from webui.api.threads import in_parts, in_thread, received
 from webui.engine.streaming import StreamedAnswer
 from webui.library.archives import MEDIA_TYPE
+from webui.library.decoding import decode
 from webui.library.library import Library
-from webui.library.recordings import VoiceRecording, read_recording
+from webui.library.recordings import VoiceRecording
 from webui.library.voice_archive import export_voices, import_voices
 from webui.library.voices import StoredVoice
 
@@ -111,7 +112,7 @@ def _id(request: Request) -> str:
 
 def _read(request: Request, path: Path) -> VoiceRecording:
     trim = flag(request, "trim")
-    return read_recording(
+    return decode(
         path,
         start_s=number(request, "start_s") or 0.0,
         end_s=number(request, "end_s"),

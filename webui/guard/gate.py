@@ -23,6 +23,7 @@ from launcher.access.clients import Asker, Network, find_asker
 from launcher.access.rules import who_asks
 from webui.api.answers import WHO, error_answer
 from webui.guard.bodies import BODY_GRACE_S, BoundedBody, drain
+from webui.guard.closed import is_closed
 from webui.guard.headers import joined, secured, without_forwarded
 
 #: Routes that make an engine work, and what follows them.
@@ -136,6 +137,8 @@ class Guard:
         denial = check(self._rules, method=visit.method, path=visit.path, headers=visit.headers, query=query)
         if denial is not None:
             return self._denied(visit, denial)
+        if is_closed(visit.path):
+            return self._refuse(visit, Denial(404, "There is nothing here.", "", "not_found"))
         if self._rules.holders:
             visit.who = who_asks(self._rules, visit.headers)
         if visit.event == "speech" and not visit.asker.is_loopback:

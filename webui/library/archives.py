@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import SpeechError
+from webui.library.decoding import Decoder
 
 MEDIA_TYPE = "application/zip"
 #: Most entries that are looked at, and most bytes of a JSON or YAML entry.
@@ -73,6 +74,9 @@ class Archive:
     Args:
         path: where it lies.
 
+    Attributes:
+        decoder: for the recordings in it; ends with the archive.
+
     Raises:
         SpeechError: when it is no zip file, or one that is not ours to read.
     """
@@ -87,6 +91,7 @@ class Archive:
             self._zip.close()
             raise bad_archive(f"The zip file has {len(entries)} entries, more than {MAX_ENTRIES}.")
         # Windows' own archiver has written backslashes; a repeated name counts once, the last one, as zip tools do.
+        self.decoder = Decoder()
         self._entries = {entry.filename.replace("\\", "/"): entry for entry in entries if not entry.is_dir()}
 
     def __enter__(self) -> Archive:
@@ -94,6 +99,7 @@ class Archive:
 
     def __exit__(self, *_: object) -> None:
         self._zip.close()
+        self.decoder.close()
 
     @property
     def names(self) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from launcher.errors import SpeechError
 from webui.library.archives import Archive, bad_archive, stream_zip
-from webui.library.recordings import KEPT_RATE_HZ, MAX_KEPT_S, read_recording
+from webui.library.recordings import KEPT_RATE_HZ, MAX_KEPT_S
 from webui.library.voices import StoredVoice, VoiceStore
 
 MANIFEST = "voices.json"
@@ -91,7 +91,7 @@ def add_from_archive(
     part = parts / f"{uuid.uuid4().hex}.upload"
     try:
         archive.extract(entry, part, _MAX_RECORDING_BYTES)
-        return store.add(read_recording(part, trim=trim), given, rename=True)
+        return store.add(archive.decoder.read(part, trim=trim), given, rename=True)
     finally:
         part.unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -44,6 +45,7 @@ def mount(
     prepare_import()
     import gradio as gr
 
+    from webui.ui.client_api import offer_speech
     from webui.ui.layout import TITLE, build_page, wire
     from webui.ui.tabs import SPEAK, TABS, describe
 
@@ -52,6 +54,7 @@ def mount(
     texts = gr.I18n(**gradio_texts(load_catalogs()))
     tabs = TABS if tabs is None else tabs
     demo, panels = build_page(texts, tabs)
+    offer_speech(demo, app, Path(settings.temp_dir).resolve() / "spoken")
     configuration = {
         "title": TITLE,
         "version": settings.version,

@@ -13,7 +13,7 @@ import importlib.util
 import logging
 import os
 import subprocess
-import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -33,6 +33,7 @@ from webui.engine.base import (
 )
 from webui.engine.glossary import apply_glossary
 from webui.engine.halving import speak_or_halve
+from webui.engine.indextts.device_memory import give_back, is_full
 from webui.engine.indextts.files import INDEXTTS_2, INDEXTTS_2_5, FoundFiles, ModelFiles, find_files, lay_out
 from webui.engine.indextts.guidance import Emotion, emotion_of, generation_arguments
 from webui.engine.indextts.kernels import Kernel, kernel_for
@@ -59,8 +60,8 @@ _IMPORTED_LATE = (
     "nemo_text_processing.text_normalization.zh.verbalizers.verbalize_final",
     "torch.utils.serialization",
 )
-#: How torch's allocator for the processor, and CUDA's libraries, say that there is no memory left.
-_FULL_WORDS = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+#: Until a word is on its way, before something that hardly lets another thread run.
+_WORD_S = 0.05
 #: Silence between two segments: upstream's own.
 PAUSE_S = 0.2
 
@@ -144,7 +145,7 @@ class IndexTTS:
             watch.begin(segment.index, tokens(segment.text) * CODES_PER_TOKEN)
             text = apply_glossary(segment.text, request.glossary)
             say = functools.partial(_say, speaker, segment.language, arguments, watch)
-            for pcm in speak_or_halve(text, say, is_full=_is_full, make_room=_empty_device):
+            for pcm in speak_or_halve(text, say, is_full=is_full, make_room=give_back):
                 last = segment.index == len(segments) - 1
                 yield AudioChunk(pcm if last else np.concatenate([pcm, _PAUSE]), segment)
 
@@ -154,11 +155,17 @@ class IndexTTS:
             self._speaker.close()
         self._speaker = self._files = None
         gc.collect()
-        _empty_device()
+        give_back()
 
     def report_speech_to(self, report: ReportProgress | None) -> None:
         """See `webui.engine.base.ReportsWhileSpeaking`."""
         self._report = report
+
+    def _tell_grammar(self, language: str) -> None:
+        _log.info("the rules for reading numbers in %r are built, once; this takes up to a minute or two", language)
+        if self._report is not None:
+            self._report(Progress("grammar", 0, None, "steps"))
+            time.sleep(_WORD_S)
 
     def release_text_emotion(self) -> None:
         """Gives back the memory of the language model that reads emotions; it is loaded again when it is needed."""
@@ -196,7 +203,7 @@ class IndexTTS:
         if self._threads:
             torch.set_num_threads(self._threads)
         self._placement = place(torch, self._device, self._options, upstream.half)
-        keep_grammars_in(folder / "grammars", upstream)
+        keep_grammars_in(folder / "grammars", upstream, self._tell_grammar)
         kernel = self._kernel(torch, upstream)
         plan = Plan(upstream, self._files, layout, self._placement, kernel)
         self._speaker = self._construct(engine_class, plan, warm_up, report)
@@ -372,20 +379,6 @@ class IndexTTS25Engine(IndexTTS):
 
 def _say(speaker: Speaker, language: str, arguments: dict[str, Any], watch: Watch, text: str) -> Iterator[Pcm]:
     return speaker.speak(text, language, arguments, watch)
-
-
-def _is_full(error: Exception) -> bool:
-    """Whether the GPU's memory, or the computer's, was not enough."""
-    torch = sys.modules.get("torch")
-    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL_WORDS)
-
-
-def _empty_device() -> None:
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
 
 
 _PAUSE: Pcm = np.zeros(round(PAUSE_S * SAMPLE_RATE_HZ), np.int16)

@@ -264,20 +264,41 @@ class _Local:
         return getattr(self._real, name)
 
 
-def keep_grammars_in(folder: Path, upstream: Upstream) -> None:
-    """Makes the package's text normaliser keep what it builds in ``folder``, not beside its code or at home."""
+def keep_grammars_in(folder: Path, upstream: Upstream, tell: Callable[[str], None]) -> None:
+    """Makes the package's text normaliser keep what it builds in ``folder``, not beside its code or at home.
+
+    Args:
+        folder: for grammars; made when it is not there.
+        upstream: whose.
+        tell: told the language before a grammar is built, which takes up to 80 s (Spanish).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     package = upstream.module.partition(".")[0]
     own: Any = sys.modules.get(f"{package}.utils.nemo_tn")
     if own is not None and hasattr(own, "_CACHE_DIR"):
         own._CACHE_DIR = str(folder)
+        if hasattr(own, "_build_normalizer"):
+            own._build_normalizer = _telling(own._build_normalizer, folder, tell)
     front: Any = sys.modules.get(f"{package}.utils.front")
     normalizer = getattr(front, "TextNormalizer", None)
     if hasattr(normalizer, "_get_nemo_normalizer"):
-        _redirect_grammars(normalizer, folder)
+        _redirect_grammars(normalizer, folder, tell)
 
 
-def _redirect_grammars(normalizer: Any, folder: Path) -> None:
+def _telling(build: Any, folder: Path, tell: Callable[[str], None]) -> Any:
+    """Wraps what builds a grammar or reads it, so that somebody hears of the building."""
+    real = getattr(build, "real", build)
+
+    def told(language: str, *options: Any) -> Any:
+        if not any(folder.glob(f"{language}[-_]*")):
+            tell(language)
+        return real(language, *options)
+
+    told.real = real  # type: ignore[attr-defined]
+    return told
+
+
+def _redirect_grammars(normalizer: Any, folder: Path, tell: Callable[[str], None]) -> None:
     """Wraps the method that names the folder of grammars, so that NeMo is given ours."""
     real = getattr(normalizer._get_nemo_normalizer, "real", normalizer._get_nemo_normalizer)
 
@@ -285,7 +306,7 @@ def _redirect_grammars(normalizer: Any, folder: Path) -> None:
         nemo: Any = importlib.import_module("nemo_text_processing.text_normalization.normalize")
         make = nemo.Normalizer
         with _replaced(nemo, "Normalizer", lambda **options: make(**{**options, "cache_dir": str(folder)})):
-            return real(self, language)
+            return _telling(lambda name: real(self, name), folder, tell)(language)
 
     get.real = real  # type: ignore[attr-defined]
     normalizer._get_nemo_normalizer = get
