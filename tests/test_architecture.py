@@ -41,7 +41,7 @@ LAUNCHER_LAYERS = [
 #: webui/, left to right: an import may only point to the left.
 WEBUI_LAYERS = [
     {"emotion", "temporary", "text", "audio", "settings"},
-    {"markup"},
+    {"markup", "loudness"},
     {"engine"},
     {"queueing", "read_ahead", "supervisor_link", "library"},
     {"synthesis"},
@@ -95,6 +95,7 @@ ENTRY_POINTS = {
     "launcher/__main__.py",
     "launcher/cli/app.py",
     "launcher/process/weights.py",  # a child of the supervisor
+    "launcher/cli/errand.py",  # another one
     "launcher/process/foreign.py",  # likewise
     "webui/webui.py",
     "webui/engine/worker.py",

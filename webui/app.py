@@ -23,6 +23,7 @@ from launcher.access.clients import parse_networks
 from launcher.errors import LauncherError
 from webui.api import (
     docs,
+    encoding,
     glossary,
     history,
     login,
@@ -34,6 +35,7 @@ from webui.api import (
     readings,
     speech,
     status,
+    system,
     voices,
 )
 from webui.api import jobs as job_routes
@@ -93,10 +95,10 @@ def create_app(
     app = _application(settings, runner)
     rules = AccessRules(settings.token, settings.allowed_hosts, settings.users)
     app.router.routes += [
-        *status.routes(link),
-        *metrics.routes(figures, link),
+        *_state_routes(figures, link, rules, settings.log_dir),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
+        *encoding.routes(),
         *readings.routes(engine, offer, preparation),
         *_library_routes(library, offer),
         *_job_routes(jobs, runner, settings.max_text_chars),
@@ -112,6 +114,10 @@ def create_app(
     return _guarded(app, rules, settings)
 
 
+def _state_routes(figures: RequestMetrics, link: SupervisorLink, rules: AccessRules, log_dir: str) -> list[Route]:
+    return [*status.routes(link), *metrics.routes(figures, link), *system.routes(link, rules, log_dir)]
+
+
 def _application(settings: PageSettings, runner: Runner | None) -> FastAPI:
     return FastAPI(
         title="tts-launcher",
@@ -124,7 +130,11 @@ def _application(settings: PageSettings, runner: Runner | None) -> FastAPI:
 
 
 def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
-    larger = {voices.IMPORT_PATH: MAX_IMPORT_BYTES, presets.IMPORT_PATH: MAX_IMPORT_BYTES}
+    larger = {
+        encoding.PATH: encoding.MAX_BODY_BYTES,
+        voices.IMPORT_PATH: MAX_IMPORT_BYTES,
+        presets.IMPORT_PATH: MAX_IMPORT_BYTES,
+    }
     return Guard(
         app,
         rules=rules,

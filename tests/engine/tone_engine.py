@@ -9,6 +9,7 @@ failed, ``[raise]`` raises, ``[memory]`` asks for a terabyte, ``[flood]`` prints
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -136,7 +137,7 @@ class ToneEngine:
         return options
 
     def _note(self, line: str) -> None:
-        with (self._cache_dir / "tone.log").open("a") as log:
+        with contextlib.suppress(OSError), (self._cache_dir / "tone.log").open("a") as log:  # a test fills the disk
             log.write(line + "\n")
 
 

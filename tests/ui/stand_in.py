@@ -28,6 +28,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from launcher.errors import SpeechError
 from launcher.frames import MEDIA_TYPE, encode_event, encode_pcm
 from launcher.progress import Progress
+from webui import markup
+from webui.api import encoding
 from webui.engine.base import EngineInfo, SpeechRequest, Voice
 from webui.settings import PageSettings
 from webui.ui.assets import Assets
@@ -112,6 +114,21 @@ class StandIn:
         self.__init__()  # type: ignore[misc]  # every field's default
 
 
+def listed(request: SpeechRequest) -> list[dict[str, Any]]:
+    """The segments of a request as the service lists them, its tags followed."""
+    passages = markup.spoken(markup.parse(request.text)) if request.markup else (markup.Passage(request.text),)
+    found: list[dict[str, Any]] = []
+    for passage in passages:
+        for piece in segments(passage.text):
+            entry: dict[str, Any] = {"index": len(found), "text": piece, "language": "mixed"}
+            if passage.emotion is not None:
+                entry["emotion"] = passage.emotion.as_dict()
+            if passage.speed is not None:
+                entry["speed"] = passage.speed
+            found.append(entry)
+    return found
+
+
 def segments(text: str) -> list[str]:
     """The text in pieces after full stops and commas; nothing is lost."""
     return [piece for piece in re.split(r"(?<=[。！？!?.，,])\s*", text.strip()) if piece]
@@ -127,16 +144,15 @@ def tone(index: int, seconds: float, rate_hz: int = RATE_HZ) -> np.ndarray[Any, 
 async def spoken(service: StandIn, request: SpeechRequest) -> AsyncIterator[bytes]:
     """The frames of one request: half a second of tone for every ten characters."""
     broken = service.break_next
-    pieces = segments(request.text)
+    entries = listed(request)
     done = False
     if broken == "before":
         service.break_next = ""
         raise ConnectionResetError("on demand")
     try:
-        listed = [{"index": i, "text": piece, "language": "mixed"} for i, piece in enumerate(pieces)]
-        yield encode_event("start", sample_rate_hz=RATE_HZ, segments=listed)
+        yield encode_event("start", sample_rate_hz=RATE_HZ, segments=entries, take=f"take{len(service.requests)}")
         start = 0
-        for index, piece in enumerate(pieces):
+        for index, piece in enumerate(entry["text"] for entry in entries):
             yield encode_event("segment", index=index, text=piece, start_sample=start)
             pcm = tone(index, max(0.4, len(piece) / 12) / request.speed)
             for at in range(0, len(pcm), int(service.chunk_s * RATE_HZ)):
@@ -155,7 +171,7 @@ async def spoken(service: StandIn, request: SpeechRequest) -> AsyncIterator[byte
                 return
         done = True
         service.finished += 1
-        yield encode_event("end", samples=start, audio_s=start / RATE_HZ, synthesis_s=0.1, seed=0)
+        yield encode_event("end", samples=start, audio_s=start / RATE_HZ, synthesis_s=0.1, seed=request.seed)
     finally:
         if not done and not broken:
             service.cancelled += 1
@@ -186,6 +202,14 @@ def add_routes(app: FastAPI, service: StandIn) -> None:
                 await asyncio.sleep(0.05)
 
         return StreamingResponse(stream(), media_type="text/event-stream")
+
+    @app.post("/api/segments")
+    async def show_segments(request: Request) -> JSONResponse:
+        try:
+            found = listed(SpeechRequest.from_json(await request.json()))
+        except SpeechError as error:
+            return JSONResponse({"error": {"message": error.message, "fix": error.fix}}, error.http_status)
+        return JSONResponse({"segments": [{**entry, "tokens": 4, "symbols": "t e s t"} for entry in found]})
 
     @app.post("/api/speak")
     async def speak(request: Request) -> Any:
@@ -238,6 +262,7 @@ def build(
 ) -> ASGIApp:
     """The application: routes first, then the page; ``tabs`` and ``assets`` as `webui.ui.page.mount` takes them."""
     app = FastAPI()
+    app.router.routes += encoding.routes()
     add_routes(app, service)
     return Policy(mount(app, settings=settings(**changes), tabs=tabs, assets=assets))
 

@@ -32,7 +32,7 @@ GENERATION_RANGES: dict[str, tuple[float, float]] = {
     "repetition_penalty": (0.1, 20.0),
     "length_penalty": (-2.0, 2.0),
     "max_mel_tokens": (10, 3000),
-    "segment_tokens": (20, 300),
+    "segment_tokens": (20, 600),
     "diffusion_steps": (1, 100),
     "cfg_rate": (0.0, 3.0),
 }
@@ -44,6 +44,7 @@ class GenerationParameters:
     """How an engine draws speech; ``None`` leaves a parameter to the engine.
 
     Attributes:
+        do_sample: whether codes are drawn at all; otherwise the likeliest are taken.
         temperature, top_p, top_k, num_beams, repetition_penalty, length_penalty: of drawing the codes of speech.
         max_mel_tokens: most codes of one segment.
         segment_tokens: most text tokens of one segment.
@@ -60,9 +61,14 @@ class GenerationParameters:
     segment_tokens: int | None = None
     diffusion_steps: int | None = None
     cfg_rate: float | None = None
+    do_sample: bool | None = None
 
     def __post_init__(self) -> None:
         for name, value in self.given().items():
+            if name == "do_sample":
+                if not isinstance(value, bool):
+                    raise SpeechError(f"generation do_sample={value!r:.40} is not true or false.", param="generation")
+                continue
             _check_number(name, value, *GENERATION_RANGES[name], param=f"generation.{name}")
             if name in _WHOLE and not isinstance(value, int):
                 raise SpeechError(f"generation {name}={value!r:.40} is no whole number.", param=f"generation.{name}")
@@ -80,11 +86,12 @@ class GenerationParameters:
         """
         if not isinstance(values, Mapping):
             raise SpeechError(f"generation={values!r:.40} is no object of names and numbers.", param="generation")
-        unknown = [name for name in values if name not in GENERATION_RANGES]
+        known = [item.name for item in fields(cls)]
+        unknown = [name for name in values if name not in known]
         if unknown:
             raise SpeechError(
                 f"generation parameter {unknown[0]!r:.40} is not known.",
-                fix=f"Use one of {', '.join(GENERATION_RANGES)}.",
+                fix=f"Use one of {', '.join(known)}.",
                 param="generation",
                 code="unknown_parameter",
             )

@@ -39,6 +39,8 @@ class Panels:
     player: Player
     voice: VoicePanel
     emotion: EmotionPanel
+    advanced: gr.Column
+    takes: gr.Column
     note: gr.Column
 
 
@@ -51,14 +53,24 @@ def build_page(texts: gr.I18n, tabs: tuple[Tab, ...] = TABS) -> tuple[gr.Blocks,
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
         top, banner, bar = masthead(), engine_banner(), tab_bar()
-        with gr.Column(elem_id=SPEAK.panel_id, min_width=0), gr.Row(elem_id="tts-columns"):
-            with gr.Column(elem_id="tts-left", min_width=0):
-                text, player, note = text_panel(texts), player_panel(texts), engine_note()
-            with gr.Column(elem_id="tts-right", min_width=0):
-                voice, emotion = voice_panel(texts), emotion_panel(texts)
+        with gr.Column(elem_id=SPEAK.panel_id, min_width=0):
+            with gr.Row(elem_id="tts-columns"):
+                with gr.Column(elem_id="tts-left", min_width=0):
+                    text, player, note = text_panel(texts), player_panel(texts), engine_note()
+                with gr.Column(elem_id="tts-right", min_width=0):
+                    voice, emotion, advanced = voice_panel(texts), emotion_panel(texts), empty_card("tts-advanced")
+            takes = empty_card("tts-takes-panel")
         for tab in tabs:
             build_tab(tab)
-    return demo, Panels(top, banner, bar, text, player, voice, emotion, note)
+    return demo, Panels(top, banner, bar, text, player, voice, emotion, advanced, takes, note)
+
+
+def empty_card(elem_id: str) -> gr.Column:
+    """A card that the scripts fill, and hide while there is nothing in it."""
+    card = gr.Column(elem_id=elem_id, elem_classes="tts-panel", min_width=0)
+    with card:
+        pass
+    return card
 
 
 def wire(panels: Panels) -> dict[str, Any]:
@@ -76,11 +88,16 @@ def wire(panels: Panels) -> dict[str, Any]:
         "generate": panels.player.generate.elem_id,
         "stop": panels.player.stop.elem_id,
         "screen": panels.player.screen.elem_id,
+        "seed": panels.player.seed.elem_id,
+        "segments": panels.player.segments.elem_id,
+        "takes": panels.takes.elem_id,
+        "advanced": panels.advanced.elem_id,
         "voicePanel": panels.voice.panel.elem_id,
         "voiceChoices": panels.voice.choices.elem_id,
         "speed": panels.voice.speed.elem_id,
         "emotionPanel": emotion.panel.elem_id,
         "moods": emotion.moods.elem_id,
+        "emotionBody": emotion.body.elem_id,
         "radar": emotion.radar.elem_id,
         "intensity": emotion.intensity.elem_id,
         "emotions": {name: emotion.sliders[name].elem_id for name in EMOTIONS},

@@ -74,6 +74,8 @@ def test_generation_has_upstreams_names() -> None:
     given = GenerationParameters(segment_tokens=80, cfg_rate=0.5, top_k=5)
     expected = {"max_text_tokens_per_segment": 80, "inference_cfg_rate": 0.5, "top_k": 5}
     assert generation_arguments(given, spectrum=True) == expected
+    certain = GenerationParameters(do_sample=False, temperature=0.5)
+    assert generation_arguments(certain, spectrum=True) == {"temperature": 0.5, "top_k": 1}
     with pytest.raises(SpeechError, match="cfg_rate"):
         generation_arguments(given, spectrum=False)
 
