@@ -211,6 +211,18 @@ def test_a_zip_with_very_many_entries_is_refused(library: Library, tmp_path: Pat
         import_voices(library.voices, tmp_path / "many.zip", library.parts)
 
 
+def test_lists_longer_than_a_library_are_refused(library: Library, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "long.zip", "w") as archive:
+        listed = {"format": "tts-launcher-voices", "version": 1, "voices": [{"name": "a", "file": "a"}] * 1001}
+        archive.writestr("voices.json", json.dumps(listed))
+        for number in range(1001):
+            archive.writestr(f"{number}.json", "{}")
+    with pytest.raises(SpeechError, match="1001 voices"):
+        import_voices(library.voices, tmp_path / "long.zip", library.parts)
+    with pytest.raises(SpeechError, match="1002 presets"):
+        library.preset_import.read(tmp_path / "long.zip", "file")
+
+
 # --- presets ----------------------------------------------------------------------------------------------------
 
 
