@@ -70,14 +70,20 @@ def speech_source(config: Config) -> Iterator[SpeechSource]:
     Raises:
         LauncherError: when neither can be had.
     """
-    paths = instance_paths(config)
-    run_file = RunFile(paths.run_file, paths.lock_file)
-    record = run_file.read() if run_file.state() == "running" else None
-    if record is not None and record.port:
-        yield RunningInstance(record, config.tls_cert)
+    running = running_instance(config)
+    if running is not None:
+        yield running
         return
     with PrivateEngine(config) as engine:
         yield engine
+
+
+def running_instance(config: Config) -> RunningInstance | None:
+    """The running instance; ``None`` when there is none."""
+    paths = instance_paths(config)
+    run_file = RunFile(paths.run_file, paths.lock_file)
+    record = run_file.read() if run_file.state() == "running" else None
+    return RunningInstance(record, config.tls_cert) if record is not None and record.port else None
 
 
 class RunningInstance:
@@ -111,6 +117,14 @@ class RunningInstance:
         with contextlib.closing(self._when_ready("/v1/audio/speech", body, report)) as answer:
             while data := answer.read1(_READ_BYTES):
                 yield data
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | bytes | None = None) -> Answer:
+        """The answer to a request, good or not; close it.
+
+        Raises:
+            NotRunningError: when nobody answers.
+        """
+        return Answer(self._connect(_SILENCE_S), method, path, body, self._headers)
 
     def _when_ready(self, path: str, body: Mapping[str, Any], report: ReportProgress) -> Answer:
         """The good answer to a request, asked again while the instance starts.
