@@ -256,6 +256,15 @@ def _weights(
     return ChildSpec("weights", argv, environment, settings, cwd=str(folder.parent), is_task=True)
 
 
+def errand_spec(config: Config, addresses: Addresses, base: Mapping[str, str]) -> ChildSpec:
+    """How to start an errand: a command of ours with this instance's settings (`launcher/cli/errand.py`)."""
+    folder = webui_folder()
+    environment = {**child_environment(config, base), MARK_VARIABLE: addresses.mark}
+    argv = (sys.executable, "-u", "-m", "launcher.cli.errand")
+    settings = {"config": config.to_json()}
+    return ChildSpec("errand", argv, _with_path(environment, folder.parent), settings, cwd=str(folder.parent))
+
+
 def _page(config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str]) -> ChildSpec:
     settings = {
         "instance": config.instance,
@@ -283,6 +292,8 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
         "max_text_chars": config.max_text_chars,
         "max_body_bytes": config.max_body_bytes,
         "queue_size": config.queue_size,
+        "stop_grace_s": config.stop_grace_s,
+        "log_dir": str(instance_paths(config).log_dir),
         "library_dir": str(instance_paths(config).library_dir),
         "history": config.history == "yes",
         "history_bytes": config.history_bytes,

@@ -95,6 +95,7 @@ ENTRY_POINTS = {
     "launcher/__main__.py",
     "launcher/cli/app.py",
     "launcher/process/weights.py",  # a child of the supervisor
+    "launcher/cli/errand.py",  # another one
     "launcher/process/foreign.py",  # likewise
     "webui/webui.py",
     "webui/engine/worker.py",

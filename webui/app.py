@@ -35,6 +35,7 @@ from webui.api import (
     readings,
     speech,
     status,
+    system,
     voices,
 )
 from webui.api import jobs as job_routes
@@ -94,8 +95,7 @@ def create_app(
     app = _application(settings, runner)
     rules = AccessRules(settings.token, settings.allowed_hosts, settings.users)
     app.router.routes += [
-        *status.routes(link),
-        *metrics.routes(figures, link),
+        *_state_routes(figures, link, rules, settings.log_dir),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
         *encoding.routes(),
@@ -112,6 +112,10 @@ def create_app(
     if mount_page is not None:
         app = mount_page(app)
     return _guarded(app, rules, settings)
+
+
+def _state_routes(figures: RequestMetrics, link: SupervisorLink, rules: AccessRules, log_dir: str) -> list[Route]:
+    return [*status.routes(link), *metrics.routes(figures, link), *system.routes(link, rules, log_dir)]
 
 
 def _application(settings: PageSettings, runner: Runner | None) -> FastAPI:

@@ -45,6 +45,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "logs": CommandEntry("launcher.cli.logs:command", "Show the logs, or follow them."),
     "apps": CommandEntry("launcher.cli.apps:command", "Show, make and check profiles of other apps to start."),
     "say": CommandEntry("launcher.cli.say:command", "Turn text into speech."),
+    "batch": CommandEntry("launcher.cli.batch:command", "Turn a list, table, text or subtitles into speech."),
     "engine": CommandEntry("launcher.cli.engine:command", "Show, install, load and unload speech engines."),
     "mirror": CommandEntry("launcher.cli.mirror:command", "Show, test and change where models come from."),
     "fetch": CommandEntry("launcher.cli.fetch:command", "Fetch models from the best mirrors."),

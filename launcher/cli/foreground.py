@@ -24,7 +24,16 @@ from launcher.access.clients import parse_networks
 from launcher.alarms.duty import Duty, Instance
 from launcher.alarms.telling import teller
 from launcher.alarms.watch import look
-from launcher.apps import Addresses, app_specs, child_specs, lacks_models, missing_weights, project_dirs, stale_scripts
+from launcher.apps import (
+    Addresses,
+    app_specs,
+    child_specs,
+    errand_spec,
+    lacks_models,
+    missing_weights,
+    project_dirs,
+    stale_scripts,
+)
 from launcher.cache.folders import make_folder, make_owned_folder, make_private_folder, storage_error
 from launcher.cache.layout import InstancePaths, instance_paths, prepare
 from launcher.channel import bind_socket
@@ -35,8 +44,10 @@ from launcher.config import Config
 from launcher.engines.choice import choose
 from launcher.errors import LauncherError, StartError
 from launcher.metrics.figures import Figures
+from launcher.metrics.tally import Tally
 from launcher.process.bind import bind_port, url_of
 from launcher.process.crash import CrashReports, crash_of_supervisor
+from launcher.process.errands import Errands
 from launcher.process.facts import new_mark, observe
 from launcher.process.health import Patience
 from launcher.process.logs import LogWriter
@@ -90,7 +101,8 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
             supervisor.status.show_crash(died)
         supervisor.install_signals(hang_up=not detached)
         _keep_alive(supervisor, notifier)
-        _keep_watch(supervisor, config, logs)
+        tally = _keep_watch(supervisor, config, logs)
+        errands = _offer_errands(supervisor, config, addresses, logs, tally)
         work = functools.partial(_make_ready, supervisor, ground, addresses)
         threading.Thread(target=work, name="make ready", daemon=True).start()
         if not detached:
@@ -98,6 +110,7 @@ def run(context: Context, config: Config, run_file: RunFile, *, detached: bool) 
         try:
             supervisor.run()
         finally:
+            errands.close()
             notifier.close()
             logs.close()
             remove_dead_sockets(paths.runtime_dir)
@@ -135,8 +148,8 @@ def _keep_alive(supervisor: Supervisor, notifier: Notifier) -> None:
         supervisor.loop.call_later(notifier.interval_s, functools.partial(_keep_alive, supervisor, notifier))
 
 
-def _keep_watch(supervisor: Supervisor, config: Config, logs: LogWriter) -> None:
-    """Looks for alarms now and then."""
+def _keep_watch(supervisor: Supervisor, config: Config, logs: LogWriter) -> Tally:
+    """Looks for alarms and numbers now and then."""
     loop = supervisor.loop
     instance = Instance(loop.call_later, loop.call_from_thread, supervisor.status.snapshot, supervisor.show_alarms)
     log = functools.partial(logs.write, "supervisor", "warning")
@@ -146,6 +159,23 @@ def _keep_watch(supervisor: Supervisor, config: Config, logs: LogWriter) -> None
     supervisor.listen(figures.hear)
     supervisor.offer("figures", lambda message: figures.to_json())
     Duty(instance, functools.partial(look, config), teller(config.alarm_urls, config.instance, os.environ, log))
+    return figures.tally
+
+
+def _offer_errands(
+    supervisor: Supervisor, config: Config, addresses: Addresses, logs: LogWriter, tally: Tally
+) -> Errands:
+    """Lets the page have long work done: the System tab's buttons."""
+    errands = Errands(
+        supervisor.loop,
+        lambda: errand_spec(config, addresses, os.environ),
+        logs,
+        on_progress=lambda errand: tally.take_progress(f"errand {errand.number}", errand.progress),
+    )
+    supervisor.offer("errand", errands.start)
+    supervisor.offer("errands", lambda message: errands.to_json())
+    supervisor.offer("cancel-errand", errands.cancel)
+    return errands
 
 
 def _assemble(

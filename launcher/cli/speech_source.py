@@ -23,7 +23,7 @@ from launcher.errors import EngineError, NotRunningError, SpeechError
 from launcher.frames import Frame
 from launcher.process.child import Child
 from launcher.process.runfile import RunFile, RunRecord
-from launcher.process.snapshot import ENGINE, kind_of
+from launcher.process.snapshot import APP, ENGINE, kind_of
 from launcher.progress import Progress
 
 ReportProgress = Callable[[Progress], None]
@@ -65,19 +65,28 @@ class SpeechSource(Protocol):
 
 @contextlib.contextmanager
 def speech_source(config: Config) -> Iterator[SpeechSource]:
-    """The running instance when there is one, else a private engine that ends with the context.
+    """The running instance when there is one that speaks, else a private engine that ends with the context.
+
+    An instance that runs somebody else's app speaks on that app's page only.
 
     Raises:
         LauncherError: when neither can be had.
     """
-    paths = instance_paths(config)
-    run_file = RunFile(paths.run_file, paths.lock_file)
-    record = run_file.read() if run_file.state() == "running" else None
-    if record is not None and record.port:
-        yield RunningInstance(record, config.tls_cert)
+    running = running_instance(config)
+    if running is not None:
+        yield running
         return
     with PrivateEngine(config) as engine:
         yield engine
+
+
+def running_instance(config: Config) -> RunningInstance | None:
+    """The running instance; ``None`` when there is none that speaks."""
+    paths = instance_paths(config)
+    run_file = RunFile(paths.run_file, paths.lock_file)
+    record = run_file.read() if run_file.state() == "running" else None
+    speaks = record is not None and record.port and APP not in record.children
+    return RunningInstance(record, config.tls_cert) if record is not None and speaks else None
 
 
 class RunningInstance:
@@ -111,6 +120,14 @@ class RunningInstance:
         with contextlib.closing(self._when_ready("/v1/audio/speech", body, report)) as answer:
             while data := answer.read1(_READ_BYTES):
                 yield data
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | bytes | None = None) -> Answer:
+        """The answer to a request, good or not; close it.
+
+        Raises:
+            NotRunningError: when nobody answers.
+        """
+        return Answer(self._connect(_SILENCE_S), method, path, body, self._headers)
 
     def _when_ready(self, path: str, body: Mapping[str, Any], report: ReportProgress) -> Answer:
         """The good answer to a request, asked again while the instance starts.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 import wave
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -248,3 +250,40 @@ def test_the_batch_of_the_speech_api(client: httpx.Client) -> None:
     assert later.status_code == 202
     assert later.headers["location"] == f"/v1/jobs/{later.json()['id']}"
     finished(client, later.json()["id"])
+
+
+def test_another_page_goes_on_where_the_first_one_ended(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs")
+    with worker(tmp_path, chunk_s=0.05) as engine:
+        with page(engine.address, jobs=store) as address:
+            answer = httpx.post(f"{address}/api/jobs", json={"rows": [f"row {number}" for number in range(12)]})
+            path = f"/api/jobs/{answer.json()['id']}"
+            wait_until(lambda: httpx.get(address + path).json()["counts"]["done"] >= 2, "two rows")
+        before = store.job(answer.json()["id"]).counts
+        assert before["queued"] + before["done"] == 12 and before["queued"]
+        store.close()
+        store = JobStore(tmp_path / "jobs")
+        with page(engine.address, jobs=store) as address:
+            wait_until(lambda: httpx.get(address + path).json()["state"] == "done", "all rows")
+            assert [row.attempts for row in store.rows(answer.json()["id"])] == [1] * 12
+        begun = [line for line in engine.log() if line.startswith("begin")]
+    store.close()
+    assert 12 <= len(begun) <= 13  # the one that was being spoken is spoken again
+
+
+def test_an_engine_that_dies_costs_a_row_nothing_unless_the_row_kills_it(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs")
+    with worker(tmp_path) as engine, page(engine.address, jobs=store, patience_s=0.2) as address:
+        answer = httpx.post(f"{address}/api/jobs", json={"rows": ["one", "[crash]", "two"]})
+        path = f"{address}/api/jobs/{answer.json()['id']}"
+        deaths = 0
+        while httpx.get(path).json()["state"] != "failed":
+            if engine.process.poll() is not None:
+                deaths += 1
+                engine.start()
+            time.sleep(0.05)
+        rows = httpx.get(f"{path}/rows").json()["data"]
+    store.close()
+    assert [row["state"] for row in rows] == ["done", "failed", "done"]
+    assert "every time" in rows[1]["error"]["message"] and rows[1]["error"]["fix"]
+    assert deaths >= 2

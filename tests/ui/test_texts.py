@@ -59,6 +59,7 @@ def test_every_text_is_asked_for() -> None:
         "example_",
         "engine_",
         "tab_",
+        "system_",
         "generation_",
         "batch_state_",
         "batch_row_",

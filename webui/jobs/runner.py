@@ -33,8 +33,9 @@ _log = logging.getLogger(__name__)
 #: Frames of one row, from its `SpeechRequest`'s object and its job's options.
 SpeakRow = Callable[[Mapping[str, Any], Mapping[str, Any]], AsyncGenerator[Frame, None]]
 
-#: How often an engine may die under one row before the row is to blame.
-MAX_DEATHS = 3
+#: How often a row may end because its engine died before the row is to blame; each time it is tried twice, and the
+#: launcher starts an engine again five times a minute.
+MAX_DEATHS = 2
 #: Between two looks at an engine that is away, or at a queue that is full, in seconds.
 AWAY_POLL_S, FULL_POLL_S = 2.0, 1.0
 
@@ -149,7 +150,7 @@ class Runner:
             self._deaths[key] = self._deaths.get(key, 0) + error.died
             if self._deaths[key] >= MAX_DEATHS:
                 self._deaths.pop(key)
-                words = f"The engine ended {MAX_DEATHS} times while it spoke this row."
+                words = "The engine ended every time it spoke this row."
                 await self._fail(row, words, "Change its text or voice, then retry it.")
             else:
                 self.trouble = str(error)
@@ -217,17 +218,21 @@ async def _collect(frames: AsyncGenerator[Frame, None]) -> Spoken:
         LauncherError: what speaking raised.
     """
     pcm, rate_hz, synthesis_s, seed = bytearray(), 0, 0.0, None
-    async with contextlib.aclosing(frames):
-        async for frame in frames:
-            if frame.kind == PCM:
-                pcm += frame.payload
-                continue
-            event = frame.event
-            if event.get("event") == "start":
-                rate_hz = int(event["sample_rate_hz"])
-                pcm.clear()  # a second start: the engine died, and speaks it all again
-            elif event.get("event") == "end":
-                synthesis_s, seed = float(event.get("synthesis_s") or 0.0), event.get("seed")
+    try:
+        async with contextlib.aclosing(frames):
+            async for frame in frames:
+                if frame.kind == PCM:
+                    pcm += frame.payload
+                    continue
+                event = frame.event
+                if event.get("event") == "start":
+                    rate_hz = int(event["sample_rate_hz"])
+                    pcm.clear()  # a second start: the engine died, and speaks it all again
+                elif event.get("event") == "end":
+                    synthesis_s, seed = float(event.get("synthesis_s") or 0.0), event.get("seed")
+    except EngineAwayError as error:
+        error.died = error.died or rate_hz > 0  # it had begun with this row
+        raise
     if not pcm or not rate_hz:
         raise SpeechError("Nothing was said of it.", fix="Give the row some words.", code="nothing_said")
     return Spoken(np.frombuffer(bytes(pcm), "<i2"), rate_hz, synthesis_s, seed if isinstance(seed, int) else None, {})

@@ -48,6 +48,7 @@ TABS: tuple[Tab, ...] = (
     Tab("voices", "tab_voices", "js/tab_voices.js"),
     Tab("presets", "tab_presets", "js/tab_presets.js"),
     Tab("history", "tab_history", "js/tab_history.js"),
+    Tab("system", "tab_system", "js/tab_system.js"),
 )
 
 
