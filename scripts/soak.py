@@ -46,7 +46,7 @@ TEXTS = (
     "Call me at ten, please, and bring the papers.",
     "春天来了，花都开了。",
 )
-#: Between two things that are broken.
+#: Between an instance that is ready again and the next thing that is broken.
 BREAK_EVERY_S = (8.0, 20.0)
 #: Of the time, so much with things being broken.
 BROKEN_SHARE = 2 / 3
@@ -112,6 +112,8 @@ class Soak:
         began, chance = time.monotonic(), random.Random(self._seed)
         while time.monotonic() < began + seconds * BROKEN_SHARE:
             time.sleep(chance.uniform(*BREAK_EVERY_S))
+            with contextlib.suppress(AssertionError):  # unloaded for now, which is ready enough
+                self._instance.wait_ready()
             self._break(chance.choice(("kill page", "kill engine", "restart engine", "restart page", "unload")))
         self._settle()
         time.sleep(min(20.0, seconds / 20))  # what grows with the first requests after a start has grown
