@@ -88,9 +88,9 @@ def measure_tab(address: str, rows: int) -> dict[str, list[float]]:
             visitor.page.click("[data-tab=batch]")
             visitor.page.wait_for_selector("[data-position='100']")
             opened.append(1000 * (time.perf_counter() - begun))
-            while visitor.page.locator(".tts-batch-row").count() < rows:
+            for following in range(200, rows + 1, 100):
                 visitor.page.click(".tts-batch-job > .tts-lib-button")
-                visitor.page.wait_for_timeout(100)
+                visitor.page.wait_for_selector(f"[data-position='{following}']")
             visitor.evaluate("() => scrollTo(0, 0)")
             visitor.page.wait_for_timeout(300)
             scrolled.append(float(visitor.evaluate(_SCROLL)))
