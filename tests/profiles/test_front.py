@@ -7,12 +7,14 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import trustme
 
 from launcher.access import AccessRules
 from launcher.process.answers import Answers
@@ -75,10 +77,12 @@ class App(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def front_of(port: int, rules: AccessRules, *, is_open: bool = True) -> Iterator[int]:
+def front_of(
+    port: int, rules: AccessRules, *, is_open: bool = True, tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
     """A front in a thread; gives its port."""
     answers = Answers(rules=rules, snapshot=dict, remaining_s=lambda: 1.0, last_lines=dict)
-    front = Front(port, gate=answers, hides_token=bool(rules.holders))
+    front = Front(port, gate=answers, hides_token=bool(rules.holders), tls=tls)
     front.is_open = is_open
     sock = socket.create_server(("127.0.0.1", 0))
     loop = asyncio.new_event_loop()
@@ -232,3 +236,21 @@ def test_an_app_that_is_not_there_is_waited_for(app_port: int) -> None:
         free = sock.getsockname()[1]
     with front_of(free, AccessRules()) as port:
         assert ask(port, "/")[0] == 503
+
+
+def test_tls_ends_here_and_the_app_hears_of_it(app_port: int) -> None:
+    authority = trustme.CA()
+    context, trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(trust)
+    with front_of(app_port, AccessRules(), tls=context) as port:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=trust)
+        with contextlib.closing(connection):
+            connection.request("POST", "/", b"x" * BIG)
+            assert json.loads(connection.getresponse().read()) == {"size": BIG}
+        with contextlib.closing(
+            http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=trust)
+        ) as connection:
+            connection.request("GET", "/", headers={"X-Forwarded-Proto": "gopher"})
+            seen = json.loads(connection.getresponse().read())["headers"]
+        assert [value for name, value in seen if name == "X-Forwarded-Proto"] == ["https"]
