@@ -32,6 +32,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from launcher.cache.layout import instance_paths  # noqa: E402 - found beside this folder
+from launcher.errors import LauncherError  # noqa: E402
+from launcher.process.instance import ask  # noqa: E402
+from launcher.process.runfile import RunFile  # noqa: E402
 from tests.faults.tones import Answer, digest, speak, speak_as_clients_do, tone_settings  # noqa: E402
 from tests.system.running import Running  # noqa: E402
 
@@ -43,7 +46,7 @@ TEXTS = (
     "Call me at ten, please, and bring the papers.",
     "春天来了，花都开了。",
 )
-#: Between two things that are broken.
+#: Between an instance that is ready again and the next thing that is broken.
 BREAK_EVERY_S = (8.0, 20.0)
 #: Of the time, so much with things being broken.
 BROKEN_SHARE = 2 / 3
@@ -90,7 +93,9 @@ class Soak:
     def __init__(self, instance: Running, data_dir: Path, *, seed: int, clients: int) -> None:
         self._instance = instance
         self._url = instance.url
-        self._temp_dir = instance_paths((data_dir, INSTANCE)).temp_dir
+        paths = instance_paths((data_dir, INSTANCE))
+        self._temp_dir = paths.temp_dir
+        self._run_file = RunFile(paths.run_file, paths.lock_file)
         self._seed = seed
         self._clients = clients
         self._lock = threading.Lock()
@@ -107,6 +112,8 @@ class Soak:
         began, chance = time.monotonic(), random.Random(self._seed)
         while time.monotonic() < began + seconds * BROKEN_SHARE:
             time.sleep(chance.uniform(*BREAK_EVERY_S))
+            with contextlib.suppress(AssertionError):  # unloaded for now, which is ready enough
+                self._instance.wait_ready()
             self._break(chance.choice(("kill page", "kill engine", "restart engine", "restart page", "unload")))
         self._settle()
         time.sleep(min(20.0, seconds / 20))  # what grows with the first requests after a start has grown
@@ -138,13 +145,14 @@ class Soak:
 
     def _break(self, what: str) -> None:
         action, component = ([*what.split(), "engine"])[:2]
-        with contextlib.suppress(AssertionError, TypeError, ProcessLookupError):  # it is just being started anew
+        # It may just be being started anew; and without waiting for it: the next request brings it back at once.
+        with contextlib.suppress(AssertionError, TypeError, ProcessLookupError, LauncherError):
             if action == "kill":
                 self._instance.kill(component)
-            elif action == "restart":
-                self._instance.launcher("restart", component, "--no-wait")
             else:
-                self._instance.launcher("engine", "unload")
+                record = self._run_file.read()
+                assert record is not None
+                ask(record, action, component=component)
             self.tally.broken[what] += 1
 
     def _use(self, number: int) -> None:

@@ -26,6 +26,7 @@ class History {
   #voices = new Map();
   #chosen = new Set();
   #asked = null;
+  #named = null; // resolves when the voices' names are known
   #only = "";
   #search = el("input", { type: "search", maxlength: 200 });
   #filters = { starred: el("select", {}), source: el("select", {}), voice: el("select", {}) };
@@ -33,6 +34,8 @@ class History {
   #count = el("p", { class: "tts-lib-hint", role: "status" });
   #used = el("div", { class: "tts-lib-meter", role: "meter", "aria-valuemin": 0, "aria-valuemax": 100 }, el("i"));
   #more = button("library_more", null, () => this.#fetch(this.#next));
+  // More comes by itself when the end is near; the button is for the keyboard.
+  #end = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#next && !this.#more.disabled && this.#fetch(this.#next), { rootMargin: "600px" });
   #remove = button("history_delete_chosen", "remove", () => this.#removeChosen());
 
   constructor(panel, engine) {
@@ -55,8 +58,7 @@ class History {
       this.#options();
       this.#show();
     });
-    // More comes by itself when the end is near; the button is for the keyboard.
-    new IntersectionObserver(([end]) => end.isIntersecting && this.#next && this.#fetch(this.#next), { rootMargin: "600px" }).observe(this.#more);
+    this.#end.observe(this.#more);
     addEventListener("tts:taken", () => !panel.hidden && this.load());
   }
 
@@ -65,7 +67,7 @@ class History {
     this.#only = only;
     this.quiet();
     this.#chosen.clear();
-    await this.#nameVoices();
+    this.#named = this.#nameVoices();
     await this.#fetch(null);
   }
 
@@ -84,11 +86,15 @@ class History {
     this.#more.disabled = true;
     try {
       const found = await call("api/history", { query: { ...this.#query(), before, limit: PAGE }, signal: asked.signal });
+      await this.#named;
       this.#totals = found;
       this.#next = found.next;
       if (before === null) this.#takes = [];
       this.#takes.push(...found.takes);
       this.#show(before === null ? 0 : this.#takes.length - found.takes.length);
+      // Told anew where the end is: whoever is there already, as with the key End, has moved nothing.
+      this.#end.unobserve(this.#more);
+      this.#end.observe(this.#more);
     } catch (error) {
       if (error.name !== "AbortError") this.#notice.fail(error);
     } finally {
