@@ -292,6 +292,7 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
         "max_text_chars": config.max_text_chars,
         "max_body_bytes": config.max_body_bytes,
         "queue_size": config.queue_size,
+        "stop_grace_s": config.stop_grace_s,
         "log_dir": str(instance_paths(config).log_dir),
         "library_dir": str(instance_paths(config).library_dir),
         "history": config.history == "yes",

@@ -75,8 +75,12 @@ class Cycles:
         self._runtime_dir = paths.runtime_dir
         self.report = Report()
 
-    def run(self, count: int) -> Report:
-        """So many cycles; the files after the first one are what there may be after every other."""
+    def run(self, count: int, within_s: float) -> Report:
+        """So many cycles, or as many as fit into ``within_s`` seconds.
+
+        The files after the first one are what there may be after every other.
+        """
+        deadline = time.monotonic() + within_s
         files: set[str] = set()
         for number in range(count):
             was_killed = self._cycle(number)
@@ -86,9 +90,10 @@ class Cycles:
             elif now - files and not was_killed:  # what a kill leaves the next start clears away
                 self.report.left.append(f"cycle {number + 1}: new files {sorted(now - files)[:5]}")
                 files |= now
-            if number % SCAN_EVERY == 0 or number == count - 1:
+            is_last = number == count - 1 or time.monotonic() > deadline
+            if number % SCAN_EVERY == 0 or is_last:
                 self._look_for_processes(number)
-            if self.report.left:
+            if self.report.left or is_last:
                 break
         if names := [path.name for path in self._temp.iterdir()]:
             self.report.left.append(f"in the temporary folder: {sorted(names)[:5]}")
@@ -149,13 +154,13 @@ class Cycles:
                 continue
 
 
-def measure(count: int, *, children: str, kill_every: int) -> Report:
+def measure(count: int, *, children: str, kill_every: int, within_s: float) -> Report:
     """So many cycles in a new folder, which is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="cycles-") as folder:
         settings = tone_settings(Path(folder)) if children == "tone" else {}
         instance = Instance(Path(folder), TMPDIR=f"{folder}/tmp", **settings)
         try:
-            return Cycles(instance, kill_every).run(count)
+            return Cycles(instance, kill_every).run(count, within_s)
         finally:
             instance.end()
 
@@ -166,10 +171,11 @@ def main() -> int:
     parser.add_argument("--cycles", type=int, default=1000)
     parser.add_argument("--children", choices=("stand-in", "tone"), default="stand-in")
     parser.add_argument("--kill", type=int, default=0, metavar="N", help="every Nth cycle kills the supervisor")
+    parser.add_argument("--within", type=float, default=float("inf"), metavar="S", help="stop after so many seconds")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     began = time.perf_counter()
-    report = measure(options.cycles, children=options.children, kill_every=options.kill)
+    report = measure(options.cycles, children=options.children, kill_every=options.kill, within_s=options.within)
     found = {
         "children": options.children,
         "cycles": len(report.cycle_s),

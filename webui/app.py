@@ -101,7 +101,7 @@ def create_app(
         *encoding.routes(),
         *readings.routes(engine, offer, preparation),
         *_library_routes(library, offer),
-        *_job_routes(jobs, runner, settings.max_text_chars),
+        *_job_routes(jobs, runner, offer, settings.max_text_chars),
         *login.routes(rules),
         *docs.routes(build_document(settings.version, settings.max_text_chars)),
         Route("/api/{path:path}", _nothing_here, methods=_ANY_METHOD),
@@ -160,13 +160,13 @@ def _library_routes(library: Library | None, offer: Offer) -> list[Route]:
     return [Route(f"{path}{{rest:path}}", _library_away, methods=_ANY_METHOD) for path in paths]
 
 
-def _job_routes(store: JobStore | None, runner: Runner | None, max_text_chars: int) -> list[Route]:
+def _job_routes(store: JobStore | None, runner: Runner | None, offer: Offer, max_text_chars: int) -> list[Route]:
     if store is None or runner is None:
         paths = ("/api/jobs", "/v1/jobs", "/v1/audio/speech/batch")
         return [Route(f"{path}{{rest:path}}", _jobs_away, methods=_ANY_METHOD) for path in paths]
     return [
         *job_routes.routes(store, runner, max_text_chars=max_text_chars),
-        *openai_batch.routes(store, runner, max_text_chars=max_text_chars),
+        *openai_batch.routes(store, runner, offer, max_text_chars=max_text_chars),
     ]
 
 

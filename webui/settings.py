@@ -32,6 +32,7 @@ class PageSettings:
         further_engine_addresses: of the engines beside the first; `engine_token` is theirs, too.
         temp_dir: private folder (0700) for uploads and Gradio.
         queue_size: requests that may wait; one more is answered 429.
+        stop_grace_s: seconds that speech in progress may take when the page is told to end.
         log_dir: where the log lies; empty: it is not shown.
         library_dir: where voices, presets, glossary and history are kept; empty: nowhere.
         history, history_bytes: whether takes are kept, and how much sound of them.
@@ -55,6 +56,7 @@ class PageSettings:
     max_text_chars: int = 20_000
     max_body_bytes: int = 32 * 1024 * 1024
     queue_size: int = 32
+    stop_grace_s: float = 0.0
     log_dir: str = ""
     users: tuple[tuple[str, str], ...] = ()
     trusted_proxies: tuple[str, ...] = ()

@@ -59,10 +59,17 @@ class Synthesis:
         self._queue = FairQueue(queue_size, self._pool.size)
         self._patience_s = patience_s
         self._was_ready = False
+        #: Requests that somebody waits for or listens to; what works in the background does not count.
+        self.listeners = 0
         # The engine is given back when it has finished, whether or not its listener has heard everything.
         self._ahead = ReadAhead()
         #: Stands around the frames of every request, to measure it.
         self.measure: Callable[[AsyncGenerator[Frame, None]], AsyncGenerator[Frame, None]] = lambda frames: frames
+
+    @property
+    def engines(self) -> EnginePool:
+        """Whom requests are given to."""
+        return self._pool
 
     @property
     def waiting(self) -> int:
@@ -92,7 +99,18 @@ class Synthesis:
             EngineError: when it fails.
         """
         join = partial(self._queue.join, client, in_background=in_background)
-        return self._ahead.read(self.measure(self._speak(request, join, buffered)))
+        frames = self._ahead.read(self.measure(self._speak(request, join, buffered)))
+        return frames if in_background else self._listened_to(frames)
+
+    async def _listened_to(self, frames: AsyncGenerator[Frame, None]) -> AsyncGenerator[Frame, None]:
+        """The frames; meanwhile somebody listens."""
+        self.listeners += 1
+        try:
+            async with contextlib.aclosing(frames):
+                async for frame in frames:
+                    yield frame
+        finally:
+            self.listeners -= 1
 
     async def _speak(
         self, request: SpeechRequest, join: Callable[[], Ticket], buffered: bool

@@ -31,11 +31,14 @@ if TYPE_CHECKING:
     from webui.guard import Guard
     from webui.jobs.store import JobStore
     from webui.library.library import Library
+    from webui.synthesis import Synthesis
 
 _log = logging.getLogger(__name__)
 
 #: Seconds that requests in progress may take at the end; the page's own event streams never end by themselves.
 GRACE_S = 3
+#: What is left of the supervisor's grace for everything behind the last word.
+CLEARING_S = 1.0
 #: Connections that the kernel keeps waiting; it bridges a restart of the page.
 BACKLOG = 2048
 
@@ -54,7 +57,8 @@ def serve(settings: PageSettings) -> None:
     library, jobs = None, None
     try:
         library, jobs = _open_library(settings), _open_jobs(settings)
-        app = _build(settings, link, library, jobs)
+        synthesis = _synthesis(settings, link)
+        app = _build(settings, link, synthesis, library, jobs)
         gc.freeze()
         _step(link, "serve", 2)
         sock = _listening_socket(settings)
@@ -68,7 +72,7 @@ def serve(settings: PageSettings) -> None:
         failure = StartError(f"The page cannot be built ({reason}).", fix="The log has the details: launcher logs.")
         link.reporter.failed(failure)
         raise failure from error
-    server = _server(app, settings, link)
+    server = _server(app, settings, link, synthesis)
     end_with_supervisor(server.ask_to_stop, os._exit, grace_s=GRACE_S + 2)
     server.serve_on(sock)
     link.reporter.stopping()
@@ -124,26 +128,35 @@ def _open_jobs(settings: PageSettings) -> JobStore | None:
         return None
 
 
-def _build(settings: PageSettings, link: SupervisorLink, library: Library | None, jobs: JobStore | None) -> Guard:
-    from fastapi import FastAPI
-
-    from webui.app import create_app
+def _synthesis(settings: PageSettings, link: SupervisorLink) -> Synthesis:
     from webui.engine.client import EngineClient
     from webui.engine.pool import EnginePool
     from webui.synthesis import Synthesis
-    from webui.ui.page import mount
 
     addresses = (settings.engine_address, *settings.further_engine_addresses)
-    engine = EnginePool([EngineClient(address, settings.engine_token) for address in addresses])
+    engines = EnginePool([EngineClient(address, settings.engine_token) for address in addresses])
+    return Synthesis(engines, settings.queue_size, link=link)
+
+
+def _build(
+    settings: PageSettings,
+    link: SupervisorLink,
+    synthesis: Synthesis,
+    library: Library | None,
+    jobs: JobStore | None,
+) -> Guard:
+    from fastapi import FastAPI
+
+    from webui.app import create_app
+    from webui.ui.page import mount
 
     def mount_page(app: FastAPI) -> FastAPI:
         _step(link, "build", 1)
         return mount(app, settings=settings)
 
-    synthesis = Synthesis(engine, settings.queue_size, link=link)
     return create_app(
         settings,
-        engine=engine,
+        engine=synthesis.engines,
         link=link,
         synthesis=synthesis,
         library=library,
@@ -152,7 +165,7 @@ def _build(settings: PageSettings, link: SupervisorLink, library: Library | None
     )
 
 
-def _server(app: Guard, settings: PageSettings, link: SupervisorLink) -> ChildServer:
+def _server(app: Guard, settings: PageSettings, link: SupervisorLink, synthesis: Synthesis) -> ChildServer:
     from webui.engine.connections import Admission
     from webui.engine.serving import ChildServer
     from webui.temporary import keep_sweeping
@@ -165,6 +178,8 @@ def _server(app: Guard, settings: PageSettings, link: SupervisorLink) -> ChildSe
         grace_s=GRACE_S,
         on_started=lambda: _tell_ready(link),
         on_stopping=link.close,
+        is_busy=lambda: synthesis.listeners > 0,
+        busy_s=max(0.0, settings.stop_grace_s - CLEARING_S),
         admission=Admission(settings.max_connections, lambda address: is_counted(address, trusted)),
         tls_cert=settings.tls_cert,
         tls_key=settings.tls_key,

@@ -23,7 +23,7 @@ from launcher.errors import EngineError, NotRunningError, SpeechError
 from launcher.frames import Frame
 from launcher.process.child import Child
 from launcher.process.runfile import RunFile, RunRecord
-from launcher.process.snapshot import ENGINE, kind_of
+from launcher.process.snapshot import APP, ENGINE, kind_of
 from launcher.progress import Progress
 
 ReportProgress = Callable[[Progress], None]
@@ -65,7 +65,9 @@ class SpeechSource(Protocol):
 
 @contextlib.contextmanager
 def speech_source(config: Config) -> Iterator[SpeechSource]:
-    """The running instance when there is one, else a private engine that ends with the context.
+    """The running instance when there is one that speaks, else a private engine that ends with the context.
+
+    An instance that runs somebody else's app speaks on that app's page only.
 
     Raises:
         LauncherError: when neither can be had.
@@ -79,11 +81,12 @@ def speech_source(config: Config) -> Iterator[SpeechSource]:
 
 
 def running_instance(config: Config) -> RunningInstance | None:
-    """The running instance; ``None`` when there is none."""
+    """The running instance; ``None`` when there is none that speaks."""
     paths = instance_paths(config)
     run_file = RunFile(paths.run_file, paths.lock_file)
     record = run_file.read() if run_file.state() == "running" else None
-    return RunningInstance(record, config.tls_cert) if record is not None and record.port else None
+    speaks = record is not None and record.port and APP not in record.children
+    return RunningInstance(record, config.tls_cert) if record is not None and speaks else None
 
 
 class RunningInstance:

@@ -22,6 +22,7 @@ from launcher.process.answers import Answers
 from launcher.process.child import Child, ChildSpec, LogSink
 from launcher.process.control import ControlServer, RefusedError
 from launcher.process.crash import Crash, CrashReports
+from launcher.process.ending import Ending
 from launcher.process.engines import Engines
 from launcher.process.facts import observe
 from launcher.process.health import CrashBudget
@@ -79,6 +80,7 @@ class Supervisor:
         self._reports = reports or CrashReports(None)
         self._keepers: dict[str, Keeper] = {}
         self._engines = Engines(self.loop.clock)
+        self._ending = Ending(self.loop)
         self._error: LauncherError | None = None
         #: Makes the text of `/metrics`; whoever looks after the numbers puts its own here.
         self.metrics: Callable[[], str] = lambda: ""
@@ -173,8 +175,7 @@ class Supervisor:
             return
         self.status.stopping = True
         self._logs.write("supervisor", "info", "stopping")
-        for keeper in self._keepers.values():
-            keeper.stop(grace_s)
+        self._ending.begin(self._keepers, grace_s)
         self._changed()
 
     def on_signal(self, number: int) -> None:
@@ -360,6 +361,7 @@ class Supervisor:
         self._control.publish()
         for listener in self._listeners:
             listener(self.status.snapshot())
+        self._ending.go_on()
         if self.status.stopping and all(keeper.child is None for keeper in self._keepers.values()):
             # Not at once: the answer to `stop` and the last snapshot go out first.
             self.loop.call_later(0.0, self.loop.stop)

@@ -77,3 +77,22 @@ def test_every_place_is_taken_whoever_comes_and_goes(steps: list[tuple[str, int]
             assert sorted(map(queue.position, present)) == [0] * served + waiting
 
     asyncio.run(main())
+
+
+def test_the_background_waits_for_everybody_else_and_takes_nobodys_room() -> None:
+    async def run() -> None:
+        queue = FairQueue(1, places=1)
+        rows = [queue.join("jobs", in_background=True) for _ in range(3)]
+        assert [row.admitted for row in rows] == [True, False, False]
+        person = queue.join("page")
+        assert (queue.length, queue.position(person), queue.position(rows[1])) == (1, 1, 2)
+        queue.leave(rows[0])
+        assert person.admitted and not rows[1].admitted
+        another = queue.join("page")
+        queue.leave(person)
+        assert another.admitted and not rows[1].admitted
+        queue.leave(rows[2])
+        queue.leave(another)
+        assert rows[1].admitted and queue.places == 1
+
+    asyncio.run(run())

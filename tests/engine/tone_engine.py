@@ -1,13 +1,15 @@
 """A real engine for tests: it speaks each word as a sine tone, as fast or as badly as a test wants.
 
 ``<cache_dir>/tone.json`` configures it: ``load_s``, ``load_error`` (a sentence), ``load_raise``, ``chunk_s`` (seconds
-of work per segment), ``segment_audio_s``. Words in the text act: ``[crash]`` ends the process (``[crash-once]`` only
-the first time), ``[raise]`` raises, ``[memory]`` asks for a terabyte, ``[flood]`` prints 200,000 lines.
+of work per segment), ``segment_audio_s``, ``memory_chars`` (longest text that fits into the memory). Words in the text
+act: ``[crash]`` ends the process (``[crash-once]`` only the first time), ``[lost-once]`` finds once that the device has
+failed, ``[raise]`` raises, ``[memory]`` asks for a terabyte, ``[flood]`` prints 200,000 lines.
 ``<cache_dir>/tone.log`` gets a line per event, so that a test sees what happened in the other process.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -19,7 +21,17 @@ import numpy as np
 
 from launcher.errors import EngineError
 from launcher.progress import Progress
-from webui.engine.base import AudioChunk, Cancellation, EngineInfo, Pcm, ReportProgress, Segment, SpeechRequest, Voice
+from webui.engine.base import (
+    AudioChunk,
+    Cancellation,
+    EngineInfo,
+    EngineLostError,
+    Pcm,
+    ReportProgress,
+    Segment,
+    SpeechRequest,
+    Voice,
+)
 from webui.engine.halving import speak_or_halve
 
 RATE_HZ = 24_000
@@ -85,6 +97,9 @@ class ToneEngine:
             if segment.text == "[flood]":
                 for number in range(200_000):
                     print(f"line {number}", flush=number % 1000 == 0)
+            if segment.text == "[lost-once]" and not crashed.exists():
+                crashed.touch()
+                raise EngineLostError("The device has failed.")
             if segment.text == "[raise]":
                 raise RuntimeError("a tensor had the wrong shape")
             say = functools.partial(self._say, options, request)
@@ -122,7 +137,7 @@ class ToneEngine:
         return options
 
     def _note(self, line: str) -> None:
-        with (self._cache_dir / "tone.log").open("a") as log:
+        with contextlib.suppress(OSError), (self._cache_dir / "tone.log").open("a") as log:  # a test fills the disk
             log.write(line + "\n")
 
 

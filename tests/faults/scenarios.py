@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,11 +94,13 @@ class Bench:
     def outcome(self, done: str, seen: Seen, began: float) -> Outcome:
         """The outcome of what `Traffic` has seen."""
         self.wait_ready()
-        counts = seen.counts
-        words = [f"{count} x {text}" for text, count in seen.details.most_common(3)]
+        counts, said = seen.counts, Counter[str]()
+        for text, count in seen.details.items():
+            said[re.sub(r"\d+(?= s\b)", "N", text)] += count
+        words = [f"{counts['right']} right", *(f"{count} x {text.rstrip('.')}" for text, count in said.most_common(3))]
         return Outcome(
             done,
-            f"{counts['right']} right; " + ("; ".join(words) or "nothing else"),
+            "; ".join(words),
             seen.recovery_s(began),
             counts["lost"],
             counts["WRONG"],

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.faults import scenarios
+from tests.faults import scenarios, starts
 from tests.faults.scenarios import SETTINGS, Bench, Outcome
 from tests.faults.tones import tones
 
@@ -27,11 +28,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     "scenario",
     [
         scenarios.kill_page,
-        scenarios.kill_loading_engine,
         scenarios.hang_engine,
         scenarios.engine_out_of_memory,
         scenarios.half_open,
-        scenarios.control_garbage,
     ],
     ids=lambda scenario: scenario.__name__,
 )
@@ -46,3 +45,17 @@ def test_the_instance_comes_back(bench: Bench, scenario: Callable[[Bench], Outco
 def test_a_crowd_is_served_or_told_to_come_back(bench: Bench) -> None:
     outcome = scenarios.many_requests(bench, count=300, clients=60)
     assert dataclasses.astuple(outcome)[-3:] == (0, 0, ""), outcome
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (starts.port_stolen, "It is not ours and stays untouched"),
+        (starts.mirror_lies, "served wrong bytes"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_cannot_be_is_said(tmp_path: Path, start: Callable[[Path], Outcome], words: str) -> None:
+    outcome = start(tmp_path)
+    assert words in outcome.seen
+    assert outcome.wrong == 0

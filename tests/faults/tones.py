@@ -94,7 +94,7 @@ def speak(url: str, text: str, *, timeout_s: float = 30.0) -> Answer:
     """One request for samples of ``text``, without a second try."""
     where = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=timeout_s)
-    body = json.dumps({"model": "tts-1", "voice": "high", "input": text, "response_format": "pcm"})
+    body = json.dumps({"model": "tts-1", "voice": "alloy", "input": text, "response_format": "pcm"})
     try:
         connection.request("POST", "/v1/audio/speech", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()

@@ -108,7 +108,7 @@ def test_every_answer_has_the_security_headers(address: str, path: str) -> None:
     answer = httpx.get(address + path)
     assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["referrer-policy"] == "same-origin"
     assert "server" not in answer.headers
 
 

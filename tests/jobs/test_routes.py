@@ -235,6 +235,8 @@ def test_the_batch_of_the_speech_api(client: httpx.Client) -> None:
     assert [sound(base64.b64decode(item["audio_data"]))[1] for item in answer["results"]] == [12_000, 6_000]
     assert answer["results"][0]["media_type"] == "audio/wav"
     assert client.get(f"/v1/jobs/{answer['id']}").status_code == 404
+    ignored = {"items": ["one"], "instructions": "Say it sadly.", "response_format": "flac"}
+    assert client.post("/v1/audio/speech/batch", json=ignored).json()["succeeded"] == 1
     mixed = client.post("/v1/audio/speech/batch", json={"items": [{"input": "one", "voice": "nobody"}, "two"]}).json()
     assert [item["status"] for item in mixed["results"]] == ["error", "success"]
     assert "nobody" in mixed["results"][0]["error"]
@@ -287,3 +289,22 @@ def test_an_engine_that_dies_costs_a_row_nothing_unless_the_row_kills_it(tmp_pat
     assert [row["state"] for row in rows] == ["done", "failed", "done"]
     assert "every time" in rows[1]["error"]["message"] and rows[1]["error"]["fix"]
     assert deaths >= 2
+
+
+def test_as_many_rows_at_once_as_there_are_engines(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    store = JobStore(tmp_path / "jobs")
+    with (
+        worker(folders[0], chunk_s=0.1) as first,
+        worker(folders[1], chunk_s=0.1) as second,
+        page(first.address, jobs=store, further_engine_addresses=(second.address,)) as address,
+    ):
+        answer = httpx.post(f"{address}/api/jobs", json={"rows": [f"row {number}" for number in range(8)]})
+        path = f"{address}/api/jobs/{answer.json()['id']}"
+        wait_until(lambda: httpx.get(path).json()["counts"]["running"] == 2, "two rows at once")
+        wait_until(lambda: httpx.get(path).json()["state"] == "done", "all rows")
+        begun = [sum(line.startswith("begin") for line in engine.log()) for engine in (first, second)]
+    store.close()
+    assert sum(begun) == 8 and min(begun) >= 2

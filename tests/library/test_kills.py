@@ -22,7 +22,7 @@ from webui.library.history import Wanted
 from webui.library.library import Library
 
 ROOT = Path(__file__).parents[2]
-ROUNDS = 25
+ROUNDS = 20
 
 
 @dataclass

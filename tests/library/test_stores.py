@@ -1,4 +1,4 @@
-"""Voices, presets, glossary and history, each in a library of its own on a real disk."""
+"""The database, presets, glossary and history, each in a library of its own on a real disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import json
 import sqlite3
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,9 @@ import pytest
 
 from launcher.errors import SpeechError, StorageError
 from tests.library.recordings import add_voice, voiced, write
-from webui.library.archives import MAX_ENTRIES
 from webui.library.database import FILE_NAME, MIGRATIONS
 from webui.library.history import Take, Wanted
 from webui.library.library import Library
-from webui.library.voice_archive import export_voices, import_voices
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    opened = Library(tmp_path / "library", history_bytes=1_000_000)
-    yield opened
-    opened.close()
 
 
 def code_of(error: Any) -> str:
@@ -103,114 +93,6 @@ def test_a_newer_versions_file_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / FILE_NAME).read_bytes() == before
 
 
-# --- voices -----------------------------------------------------------------------------------------------------
-
-
-def test_a_voice_is_named_changed_used_and_removed(library: Library, tmp_path: Path) -> None:
-    mia = add_voice(library, tmp_path, "Mia", 150, default=True)
-    tom = add_voice(library, tmp_path, "Tom", 90)
-    assert library.voices.default() == library.voices.get(mia.id)
-    with pytest.raises(SpeechError) as caught:
-        library.voices.change(tom.id, {"name": "ＭＩＡ"})
-    assert code_of(caught) == "name_taken"
-    tom = library.voices.change(tom.id, {"name": "Thomas", "tags": ["low", "LOW"], "default": True})
-    assert (tom.name, tom.tags, tom.is_default) == ("Thomas", ("LOW",), True)
-    assert [voice.name for voice in library.voices.all()] == ["Thomas", "Mia"]
-    assert not library.voices.get(mia.id).is_default
-    library.voices.count_use([tom.id])
-    library.voices.count_use([tom.id, "unknown"])
-    assert library.voices.get(tom.id).uses == 2
-    path = library.voices.path(tom)
-    library.voices.remove(tom.id)
-    assert not path.exists()
-    assert library.voices.default() is None
-
-
-def test_the_same_recording_is_the_same_voice(library: Library, tmp_path: Path) -> None:
-    mia = add_voice(library, tmp_path, "Mia")
-    assert add_voice(library, tmp_path, "Mia again") == mia
-
-
-@pytest.mark.parametrize(
-    ("given", "param"),
-    [
-        ({"name": " \u200b".strip("\u200b")}, "name"),
-        ({"name": "x" * 81}, "name"),
-        ({"name": "a", "tags": [1]}, "tags"),
-        ({"name": "a", "tags": list("abcdefghijklmnopqrstuvw")}, "tags"),
-        ({"name": "a", "language": "../x"}, "language"),
-        ({"name": "a", "consent": "x" * 1001}, "consent"),
-        ({"name": "a", "default": "yes"}, "default"),
-    ],
-)
-def test_a_wrong_field_is_named(library: Library, tmp_path: Path, given: dict[str, Any], param: str) -> None:
-    with pytest.raises(SpeechError) as caught:
-        add_voice(library, tmp_path, **given)
-    assert caught.value.param == param
-    assert library.voices.all() == []
-    assert list(library.parts.iterdir()) == []
-
-
-def test_voices_travel_in_a_zip(library: Library, tmp_path: Path) -> None:
-    mia = add_voice(library, tmp_path, "Mia", 150, tags="warm", language="zh", consent="Hers, 2026.")
-    add_voice(library, tmp_path, "Tom", 90)
-    file = tmp_path / "voices.zip"
-    file.write_bytes(b"".join(export_voices(library.voices, library.voices.all())))
-    other = Library(tmp_path / "other")
-    add_voice(other, tmp_path, "Mia", 200)
-    done = import_voices(other.voices, file, other.parts)
-    assert [voice.name for voice in done.added] == ["Mia (2)", "Tom"]
-    came = other.voices.get(mia.id)
-    assert (came.tags, came.language, came.consent) == (mia.tags, "zh", "Hers, 2026.")
-    assert other.voices.path(came).read_bytes() == library.voices.path(mia).read_bytes()
-    again = import_voices(other.voices, file, other.parts)
-    assert (len(again.added), len(again.known)) == (0, 2)
-    other.close()
-
-
-def test_a_bad_zip_does_no_harm(library: Library, tmp_path: Path) -> None:
-    sound = write(tmp_path / "a.wav", voiced(4)).read_bytes()
-    bomb = io.BytesIO()
-    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
-        entry = {"name": "x", "file": "../../outside.wav"}
-        named = [
-            entry,
-            {"name": "<img onerror=x>", "file": "ok.wav"},
-            {"name": "gone", "file": "gone.wav"},
-            {"name": "large", "file": "large.wav"},
-            {"name": "text", "file": "text.wav"},
-        ]
-        archive.writestr("voices.json", json.dumps({"format": "tts-launcher-voices", "version": 1, "voices": named}))
-        archive.writestr("../../outside.wav", sound)
-        archive.writestr("ok.wav", sound)
-        archive.writestr("large.wav", b"\0" * 50_000_000)
-        archive.writestr("text.wav", "hello")
-    (tmp_path / "bad.zip").write_bytes(bomb.getvalue())
-    done = import_voices(library.voices, tmp_path / "bad.zip", library.parts)
-    assert [voice.name for voice in done.added] == ["x"]
-    assert [voice.name for voice in done.known] == ["x"], "the same recording"
-    assert [refused["name"] for refused in done.refused] == ["gone", "large", "text"]
-    assert not (tmp_path.parent / "outside.wav").exists()
-    assert {path.name for path in library.voices.path(done.added[0]).parent.iterdir()} == {done.added[0].file}
-    assert list(library.parts.iterdir()) == []
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and nothing", b"{}"])
-def test_what_is_no_zip_is_refused(library: Library, tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "bad.zip").write_bytes(content)
-    with pytest.raises(SpeechError) as caught:
-        import_voices(library.voices, tmp_path / "bad.zip", library.parts)
-    assert code_of(caught) == "bad_file"
-
-
-def test_a_zip_with_very_many_entries_is_refused(library: Library, tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
-        for number in range(MAX_ENTRIES + 1):
-            archive.writestr(str(number), "")
-    with pytest.raises(SpeechError, match="entries"):
-        import_voices(library.voices, tmp_path / "many.zip", library.parts)
-
-
 # --- presets ----------------------------------------------------------------------------------------------------
 
 
@@ -276,7 +158,7 @@ def test_the_official_pages_presets_are_taken_in(library: Library, tmp_path: Pat
     assert night["voice"] == done.voices[0].id
     assert night["emotion"] == {"happy": 0.6, "surprised": 1.0, "calm": 0.1}
     assert (night["emotion_mode"], night["intensity"], night["random_emotion"]) == ("vector", 0.8, True)
-    assert night["generation"] == {"temperature": 0.7, "top_k": 30, "segment_tokens": 300}
+    assert night["generation"] == {"temperature": 0.7, "top_k": 30, "segment_tokens": 600}
     assert by_name["gone"]["emotion_mode"] == "voice"
     assert by_name["odd"]["intensity"] == 0.0
     assert [refused["name"] for refused in done.refused] == ["bad"]

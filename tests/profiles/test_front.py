@@ -7,12 +7,14 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import trustme
 
 from launcher.access import AccessRules
 from launcher.process.answers import Answers
@@ -75,13 +77,17 @@ class App(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def front_of(port: int, rules: AccessRules, *, is_open: bool = True) -> Iterator[int]:
+def front_of(
+    port: int, rules: AccessRules, *, is_open: bool = True, tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
     """A front in a thread; gives its port."""
     answers = Answers(rules=rules, snapshot=dict, remaining_s=lambda: 1.0, last_lines=dict)
-    front = Front(port, gate=answers, hides_token=bool(rules.holders))
+    front = Front(port, gate=answers, hides_token=bool(rules.holders), tls=tls)
     front.is_open = is_open
     sock = socket.create_server(("127.0.0.1", 0))
     loop = asyncio.new_event_loop()
+    problems: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _loop, problem: problems.append(problem))
     loop.run_until_complete(front.serve(sock))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -94,6 +100,7 @@ def front_of(port: int, rules: AccessRules, *, is_open: bool = True) -> Iterator
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0.01))
         loop.close()
+        assert not problems
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +230,14 @@ def test_who_goes_away_ends_an_endless_answer(port: int) -> None:
     assert App.gone.wait(20)
 
 
+def test_a_stop_with_an_open_answer_says_nothing(app_port: int) -> None:
+    with front_of(app_port, AccessRules()) as port:
+        sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        sock.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert sock.recv(1000)
+    sock.close()
+
+
 def test_an_app_that_is_not_there_is_waited_for(app_port: int) -> None:
     with front_of(app_port, AccessRules(), is_open=False) as port:
         status, headers, body = ask(port, "/", Accept="text/html")
@@ -232,3 +247,21 @@ def test_an_app_that_is_not_there_is_waited_for(app_port: int) -> None:
         free = sock.getsockname()[1]
     with front_of(free, AccessRules()) as port:
         assert ask(port, "/")[0] == 503
+
+
+def test_tls_ends_here_and_the_app_hears_of_it(app_port: int) -> None:
+    authority = trustme.CA()
+    context, trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(trust)
+    with front_of(app_port, AccessRules(), tls=context) as port:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=trust)
+        with contextlib.closing(connection):
+            connection.request("POST", "/", b"x" * BIG)
+            assert json.loads(connection.getresponse().read()) == {"size": BIG}
+        with contextlib.closing(
+            http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=trust)
+        ) as connection:
+            connection.request("GET", "/", headers={"X-Forwarded-Proto": "gopher"})
+            seen = json.loads(connection.getresponse().read())["headers"]
+        assert [value for name, value in seen if name == "X-Forwarded-Proto"] == ["https"]

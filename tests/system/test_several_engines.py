@@ -97,6 +97,17 @@ def test_one_is_killed_while_both_speak_and_comes_back(instance: Running) -> Non
     assert all(stream.ended()[-1] == "end" for stream in pair)
 
 
+def test_one_whose_device_has_failed_ends_and_another_one_speaks(instance: Running) -> None:
+    before = instance.wait(all_ready, "both engines ready")
+    names = Stream(before["url"], "[lost-once] two").ended()
+    assert names[-1] == "end" and names.count("start") == 1 and names.count("pcm") == 2
+
+    def restarts(snapshot: dict[str, Any]) -> int:
+        return sum(part["restarts"] for part in engines(snapshot).values())
+
+    instance.wait(lambda now: all_ready(now) and restarts(now) == restarts(before) + 1, "the lost engine back")
+
+
 def test_all_rest_and_one_request_wakes_all(instance: Running) -> None:
     assert instance.launcher("engine", "unload")["engines"] == {"engine": "unloaded", "engine-2": "unloaded"}
     snapshot = instance.snapshot()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from webui.api.threads import in_thread
@@ -11,6 +12,9 @@ from webui.engine.pool import EnginePool
 from webui.library.library import Library
 from webui.library.voices import StoredVoice
 from webui.supervisor_link import SupervisorLink
+
+#: What an engine says of itself changes only with its process; asking before every request costs milliseconds.
+FRESH_S = 5.0
 
 
 class Offer:
@@ -27,6 +31,7 @@ class Offer:
         self._link = link
         self._library = library
         self._last: EngineInfo | None = None
+        self._asked_at = -FRESH_S
 
     async def info(self) -> EngineInfo:
         """What can be spoken with: the engine's info, with the library's voices where it can clone.
@@ -52,8 +57,11 @@ class Offer:
         Raises:
             EngineError: when it has never answered.
         """
+        if self._last is not None and time.monotonic() - self._asked_at < FRESH_S:
+            return self._last
         try:
             self._last = await self._engine.info()
+            self._asked_at = time.monotonic()
         except EngineAwayError:
             told = self._link.engine.get("info") or {}
             if self._last is None and "voices" not in told:

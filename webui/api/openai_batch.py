@@ -16,9 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from launcher.errors import SpeechError
+from launcher.errors import EngineError, SpeechError
 from webui.api.body import read_object
 from webui.api.job_bodies import GAP_S, Wanted, from_rows
+from webui.api.offer import Offer
 from webui.api.threads import in_thread
 from webui.audio import MEDIA_TYPES, check_format
 from webui.engine.request import MAX_EMOTION_TEXT_CHARS
@@ -35,8 +36,8 @@ MAX_ITEMS = 100
 _WITHOUT_EFFECT = ("model", "stream_format", "response_format", "background", "items", "title")
 
 
-def routes(store: JobStore, runner: Runner, *, max_text_chars: int) -> list[Route]:
-    """The route, over one store and the runner that speaks what is in it."""
+def routes(store: JobStore, runner: Runner, offer: Offer, *, max_text_chars: int) -> list[Route]:
+    """The route, over one store, the runner that speaks what is in it, and what the engine can."""
 
     async def batch(request: Request) -> Response:
         body = await read_object(request)
@@ -45,7 +46,7 @@ def routes(store: JobStore, runner: Runner, *, max_text_chars: int) -> list[Rout
         in_background = body.get("background", False)
         if not isinstance(in_background, bool):
             raise SpeechError(f"background={in_background!r:.40} is not true or false.", param="background")
-        wanted = _wanted(body, max_text_chars)
+        wanted = _wanted(body, max_text_chars, describes=await _describes(offer))
         if len(wanted.reading.rows) > MAX_ITEMS and not in_background:
             raise SpeechError(
                 f"items has {len(wanted.reading.rows)} items, more than {MAX_ITEMS}.",
@@ -62,17 +63,25 @@ def routes(store: JobStore, runner: Runner, *, max_text_chars: int) -> list[Rout
     return [Route("/v1/audio/speech/batch", batch, methods=["POST"])]
 
 
-def _wanted(body: Mapping[str, Any], max_text_chars: int) -> Wanted:
+async def _describes(offer: Offer) -> bool:
+    """Whether the engine takes descriptions of emotions; where it does not, ``instructions`` have no effect."""
+    try:
+        return "emotion_text" in (await offer.engine_info()).capabilities
+    except EngineError:
+        return True  # it is not there yet: whether it does is seen when it speaks
+
+
+def _wanted(body: Mapping[str, Any], max_text_chars: int, *, describes: bool) -> Wanted:
     items = body.get("items")
     if not isinstance(items, list) or not items:
         raise SpeechError("items is no list of inputs.", fix='Send {"items": [{"input": "..."}]}.', param="items")
-    shared = _row(body)
+    shared = _row(body, describes)
     title = body.get("title") or f"{len(items)} items"
     if not isinstance(title, str):
         raise SpeechError("title is not text.", param="title")
     settings: dict[str, Any] = {"title": title, "name": "", "defaults": {}, "start": True}
     settings |= {"gap_s": GAP_S, "max_tempo": MAX_TEMPO, "use_glossary": True}
-    rows = [{**shared, **_row({"input": item} if isinstance(item, str) else item)} for item in items]
+    rows = [{**shared, **_row({"input": item} if isinstance(item, str) else item, describes)} for item in items]
     wanted = from_rows(rows, settings, max_text_chars)
     if wanted.reading.problems:
         problem = wanted.reading.problems[0]
@@ -80,7 +89,7 @@ def _wanted(body: Mapping[str, Any], max_text_chars: int) -> Wanted:
     return wanted
 
 
-def _row(item: object) -> dict[str, Any]:
+def _row(item: object, describes: bool) -> dict[str, Any]:
     """An item as a row: OpenAI's names become ours."""
     if not isinstance(item, Mapping):
         raise SpeechError(f"item {item!r:.40} is no object.", fix='Write {"input": "..."}.', param="items")
@@ -89,7 +98,12 @@ def _row(item: object) -> dict[str, Any]:
     if isinstance(voice, Mapping):
         row["voice"] = voice.get("id")
     described = row.pop("instructions", None)
-    if isinstance(described, str) and described and not {"emotion", "emotion_text", "emotion_reference"} & row.keys():
+    if (
+        describes
+        and isinstance(described, str)
+        and described
+        and not {"emotion", "emotion_text", "emotion_reference"} & row.keys()
+    ):
         row["emotion_text"] = described[:MAX_EMOTION_TEXT_CHARS]
     return row
 

@@ -6,9 +6,9 @@ compares); an answer that may come from any route stands in one place.
 
 from __future__ import annotations
 
-from typing import Any
-
 from webui.api.openai_request import MAX_CURVE_POINTS, STREAM_FORMATS
+from webui.api.openapi_jobs import job_paths
+from webui.api.openapi_parts import TEXT, Json, answers, json_answer, path_parameter
 from webui.audio import MEDIA_TYPES
 from webui.emotion import EMOTIONS
 from webui.engine.request import (
@@ -21,19 +21,15 @@ from webui.engine.request import (
     SPEED_RANGE,
 )
 
-Json = dict[str, Any]
-
-_TEXT: Json = {"type": "string"}
 _SHARE: Json = {"type": "number", "minimum": 0, "maximum": 1}
 
 
-def build_document(version: str, max_text_chars: int, further: Json | None = None) -> Json:
+def build_document(version: str, max_text_chars: int) -> Json:
     """The document.
 
     Args:
         version: of this program.
         max_text_chars: longest text.
-        further: paths of other modules.
     """
     return {
         "openapi": "3.1.0",
@@ -42,7 +38,12 @@ def build_document(version: str, max_text_chars: int, further: Json | None = Non
             "version": version,
             "description": "OpenAI's speech API, with emotions, curves, cloned voices and seeds beside its fields.",
         },
-        "paths": {**_speech_paths(max_text_chars), **_voice_paths(), **_service_paths(), **(further or {})},
+        "paths": {
+            **_speech_paths(max_text_chars),
+            **_voice_paths(),
+            **job_paths(_speech_schema(max_text_chars)),
+            **_service_paths(),
+        },
         "components": {
             "schemas": {"Emotion": _emotion(), "Error": _error()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -51,40 +52,13 @@ def build_document(version: str, max_text_chars: int, further: Json | None = Non
     }
 
 
-def answers(*statuses: int, **good: Any) -> Json:
-    """The answers of a route: those that are good, and errors."""
-    meanings = {
-        400: "a field is wrong",
-        401: "the token is missing or wrong",
-        403: "a page of another site asks",
-        404: "there is no such thing",
-        408: "the body came too slowly",
-        409: "the name is taken",
-        413: "the body is too large",
-        421: "another host's name",
-        429: "too many requests wait, or came within a minute",
-        500: "something went wrong here",
-        503: "the engine loads; Retry-After says how long",
-    }
-    body = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    errors = {
-        str(status): {"description": meanings[status], "content": body} for status in (401, 403, 421, 503, *statuses)
-    }
-    return {**{name.removeprefix("s"): value for name, value in good.items()}, **errors}
-
-
-def json_answer(description: str, schema: Json | None = None) -> Json:
-    """A good answer with JSON."""
-    return {"description": description, "content": {"application/json": {"schema": schema or {"type": "object"}}}}
-
-
 def _speech_paths(max_text_chars: int) -> Json:
     files = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in MEDIA_TYPES.values()}
     spoken = {
         "description": "the speech, or events speech.audio.delta and speech.audio.done",
-        "content": {**files, "text/event-stream": {"schema": _TEXT}},
+        "content": {**files, "text/event-stream": {"schema": TEXT}},
     }
-    name = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
+    name = path_parameter("name", TEXT)
     return {
         "/v1/audio/speech": {
             "post": {
@@ -118,11 +92,11 @@ def _voice_paths() -> Json:
         "properties": {
             "name": {"type": "string", "minLength": 1, "maxLength": 80},
             "audio_sample": {"type": "string", "format": "binary"},
-            "consent": {**_TEXT, "description": "whose voice it is, and who agreed to what"},
-            "language": _TEXT,
+            "consent": {**TEXT, "description": "whose voice it is, and who agreed to what"},
+            "language": TEXT,
         },
     }
-    voice_id = {"name": "id", "in": "path", "required": True, "schema": _TEXT}
+    voice_id = path_parameter("id", TEXT)
     return {
         "/v1/audio/voices": {
             "get": {"summary": "Voices", "responses": answers(s200=json_answer("engine's and library's voices"))},
@@ -150,7 +124,7 @@ def _voice_paths() -> Json:
 
 
 def _service_paths() -> Json:
-    plain = {"description": "the process answers", "content": {"text/plain": {"schema": _TEXT}}}
+    plain = {"description": "the process answers", "content": {"text/plain": {"schema": TEXT}}}
     return {
         "/healthz": {"get": {"summary": "Whether it answers", "responses": {"200": plain}, "security": []}},
         "/readyz": {"get": {"summary": "Whether it speaks", "responses": answers(s200=json_answer("it does"))}},
@@ -160,19 +134,19 @@ def _service_paths() -> Json:
 
 
 def _speech_schema(max_text_chars: int) -> Json:
-    voice_object = {"type": "object", "required": ["id"], "properties": {"id": _TEXT}}
+    voice_object = {"type": "object", "required": ["id"], "properties": {"id": TEXT}}
     low, high = SPEED_RANGE
     return {
         "type": "object",
         "required": ["input"],
         "properties": {
-            "model": {**_TEXT, "description": "the engine's name, tts-launcher, or a name of OpenAI's"},
+            "model": {**TEXT, "description": "the engine's name, tts-launcher, or a name of OpenAI's"},
             "input": {"type": "string", "minLength": 1, "maxLength": max_text_chars},
-            "voice": {"anyOf": [_TEXT, voice_object]},
+            "voice": {"anyOf": [TEXT, voice_object]},
             "response_format": {"enum": list(MEDIA_TYPES), "default": "mp3"},
             "stream_format": {"enum": list(STREAM_FORMATS)},
             "speed": {"type": "number", "minimum": low, "maximum": high},
-            "instructions": _TEXT,
+            "instructions": TEXT,
             **_own_fields(),
         },
     }
@@ -189,11 +163,11 @@ def _own_fields() -> Json:
     }
     low, high = DURATION_RANGE
     return {
-        "engine": {**_TEXT, "description": "auto, or the loaded engine's name"},
+        "engine": {**TEXT, "description": "auto, or the loaded engine's name"},
         "emotion": {"$ref": "#/components/schemas/Emotion"},
         "emotion_curve": {"type": "array", "minItems": 1, "maxItems": MAX_CURVE_POINTS, "items": point},
         "intensity": _SHARE,
-        "language": _TEXT,
+        "language": TEXT,
         "seed": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
         "reference": {"type": "string", "maxLength": MAX_REFERENCE_CHARS},
         "emotion_mode": {"enum": list(EMOTION_MODES)},
@@ -201,7 +175,7 @@ def _own_fields() -> Json:
         "emotion_text": {"type": "string", "maxLength": MAX_EMOTION_TEXT_CHARS},
         "random_emotion": {"type": "boolean"},
         "duration_factor": {"type": "number", "minimum": low, "maximum": high},
-        "glossary": {"type": "object", "maxProperties": MAX_GLOSSARY_TERMS, "additionalProperties": _TEXT},
+        "glossary": {"type": "object", "maxProperties": MAX_GLOSSARY_TERMS, "additionalProperties": TEXT},
         "generation": {"type": "object", "properties": generation, "additionalProperties": False},
         "markup": {"type": "boolean", "description": "whether tags in the input are followed"},
         "use_glossary": {"type": "boolean"},
@@ -219,8 +193,8 @@ def _error() -> Json:
     error = {
         "type": "object",
         "properties": {
-            "message": _TEXT,
-            "type": _TEXT,
+            "message": TEXT,
+            "type": TEXT,
             "param": {"type": ["string", "null"]},
             "code": {"type": ["string", "null"]},
         },

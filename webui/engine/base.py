@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from launcher.errors import EngineError
 from launcher.progress import Progress
 from webui.engine.request import SPEED_RANGE, GenerationParameters, SpeechRequest
 
@@ -146,6 +147,10 @@ class EngineInfo:
             if name in values:
                 values[name] = tuple(values[name])
         return cls(**values)
+
+
+class EngineLostError(EngineError):
+    """Nothing can be computed in this process any more, as after an error of CUDA: another one must take its place."""
 
 
 class Cancelled(Exception):  # noqa: N818 - a signal, not an error

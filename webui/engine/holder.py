@@ -42,9 +42,16 @@ class EngineHolder:
         name: shown in `/health`.
         create: makes the engine, not loaded; imports what it needs; runs in the engine's thread.
         on_progress: told about every step of loading, in the engine's thread.
+        on_lost: called when nothing can be computed in this process any more; does not return where that ends it.
     """
 
-    def __init__(self, name: str, create: Callable[[], Engine], on_progress: Callable[[Progress], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        create: Callable[[], Engine],
+        on_progress: Callable[[Progress], None],
+        on_lost: Callable[[], object] = lambda: None,
+    ) -> None:
         self.name = name
         self.state = "loading"
         self.error: LauncherError | None = None
@@ -52,6 +59,7 @@ class EngineHolder:
         self.info: EngineInfo | None = None
         self._create = create
         self._on_progress = on_progress
+        self._on_lost = on_lost
         self._engine: Engine | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._jobs: set[Future[None]] = set()
@@ -192,7 +200,7 @@ class EngineHolder:
 
     def _speak_into(self, pipe: _FramePipe, request: SpeechRequest, cancellation: Cancellation) -> None:
         """Runs one request in the engine's thread; whatever happens, the pipe is ended."""
-        from webui.engine.base import Cancelled
+        from webui.engine.base import Cancelled, EngineLostError
 
         self._running = cancellation
         try:
@@ -206,6 +214,10 @@ class EngineHolder:
                     pipe.put(frame)
         except Cancelled:
             _log.info("a request was cancelled")
+        except EngineLostError as error:
+            _log.exception("the engine is lost")
+            self._on_lost()
+            pipe.end(error)
         except LauncherError as error:
             pipe.end(error)
         except Exception as error:  # noqa: BLE001 - libraries raise anything, and the next request must still work

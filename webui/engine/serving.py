@@ -6,8 +6,10 @@ the end is graceful and bounded; nothing of uvicorn writes to standard output.
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +23,8 @@ from webui.engine.connections import STALLED_S, Admission, protocol
 MAX_HEADER_BYTES = 32 * 1024
 #: Seconds that an idle connection is kept; longer than a browser's or httpx's own limit would gain nothing.
 KEEP_ALIVE_S = 20
+#: Between two looks at whether what was under way at the end is over.
+BUSY_POLL_S = 0.05
 
 
 class ChildServer(Server):
@@ -31,6 +35,8 @@ class ChildServer(Server):
         grace_s: seconds that requests in progress may take at the end.
         on_started: called in the event loop once connections are accepted.
         on_stopping: called in the event loop before the requests in progress are awaited.
+        is_busy: whether something is under way that may go on for a while after nothing new is accepted.
+        busy_s: for how long, before ``grace_s`` begins.
         admission: which connections are let in.
         stalled_s: see `webui.engine.connections`.
         tls_cert, tls_key: files in PEM form; empty: plain HTTP.
@@ -43,6 +49,8 @@ class ChildServer(Server):
         grace_s: int,
         on_started: Callable[[], None],
         on_stopping: Callable[[], None] = lambda: None,
+        is_busy: Callable[[], bool] = lambda: False,
+        busy_s: float = 0.0,
         admission: Admission | None = None,
         stalled_s: float = STALLED_S,
         tls_cert: str = "",
@@ -68,6 +76,8 @@ class ChildServer(Server):
         super().__init__(config)
         self._on_started = on_started
         self._on_stopping = on_stopping
+        self._is_busy = is_busy
+        self._busy_s = busy_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accepts connections, then tells."""
@@ -77,6 +87,11 @@ class ChildServer(Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tells, then ends gracefully."""
         self._on_stopping()
+        for server in self.servers:
+            server.close()
+        deadline = time.monotonic() + self._busy_s
+        while self._is_busy() and time.monotonic() < deadline and not self.force_exit:
+            await asyncio.sleep(BUSY_POLL_S)
         await super().shutdown(sockets)
 
     def ask_to_stop(self) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.channel import bind_socket
-from launcher.errors import ConfigError, LauncherError
+from launcher.errors import ConfigError, EngineError, LauncherError
 from webui.engine.child import end_with_supervisor, log_to_stderr, read_settings_line
 from webui.engine.forkserver import ENDING, READY, ForkServer, Inheritance, is_worth_it
 from webui.engine.reporting import Reporter
@@ -68,7 +68,7 @@ class Worker:
         from webui.engine.service import create_service
         from webui.engine.serving import ChildServer
 
-        self._holder = EngineHolder(self._settings.engine, self._create_engine, self._reporter.progress)
+        self._holder = EngineHolder(self._settings.engine, self._create_engine, self._reporter.progress, _end_lost)
         service = create_service(self._holder, self._settings.token)
         self._server = ChildServer(
             service, grace_s=GRACE_S, on_started=self._start_loading, on_stopping=self._holder.stop
@@ -117,6 +117,12 @@ class Worker:
             if left_s <= 0:
                 self._reporter.idle()
             await asyncio.sleep(max(left_s, IDLE_POLL_S))
+
+
+def _end_lost() -> None:
+    """Ends this process as a crash does: who waits for sound asks elsewhere, and another engine takes its place."""
+    sys.stderr.flush()
+    os._exit(EngineError.exit_code)
 
 
 def create_engine_of(settings: WorkerSettings) -> Engine:

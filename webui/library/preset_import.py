@@ -20,7 +20,7 @@ from launcher.errors import SpeechError
 from webui.emotion import EMOTIONS
 from webui.engine.request import GENERATION_RANGES
 from webui.library.archives import Archive, bad_archive, copy_text, is_zip
-from webui.library.presets import FORMAT, Preset, PresetStore, read_preset_file
+from webui.library.presets import FORMAT, MAX_PRESETS, Preset, PresetStore, read_preset_file
 from webui.library.voice_archive import add_from_archive
 from webui.library.voices import StoredVoice, VoiceStore
 
@@ -95,6 +95,8 @@ class PresetImport:
         if is_zip(path):
             with Archive(path) as archive:
                 names = [entry for entry in archive.names if entry.endswith(".json")]
+                if len(names) > MAX_PRESETS:
+                    raise bad_archive(f"The zip file has {len(names)} presets, more than {MAX_PRESETS}.")
                 for entry in names:
                     self._guarded(archive.json, entry, archive, done)
             if not (done.presets or done.refused):

@@ -16,7 +16,7 @@ from typing import Any
 from launcher.errors import SpeechError
 from webui.library.archives import Archive, bad_archive, stream_zip
 from webui.library.recordings import KEPT_RATE_HZ, MAX_KEPT_S
-from webui.library.voices import StoredVoice, VoiceStore
+from webui.library.voices import MAX_VOICES, StoredVoice, VoiceStore
 
 MANIFEST = "voices.json"
 FORMAT, VERSION = "tts-launcher-voices", 1
@@ -110,6 +110,8 @@ def _entries(manifest: Any) -> list[dict[str, Any]]:
     voices = manifest.get("voices")
     if not isinstance(voices, list) or not all(isinstance(voice, dict) for voice in voices):
         raise bad_archive("The zip file's list of voices is damaged.")
+    if len(voices) > MAX_VOICES:
+        raise bad_archive(f"The zip file lists {len(voices)} voices, more than {MAX_VOICES}.")
     return voices
 
 

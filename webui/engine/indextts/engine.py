@@ -33,7 +33,7 @@ from webui.engine.base import (
 )
 from webui.engine.glossary import apply_glossary
 from webui.engine.halving import speak_or_halve
-from webui.engine.indextts.device_memory import give_back, is_full
+from webui.engine.indextts.device import give_back, is_full, losses_named
 from webui.engine.indextts.files import INDEXTTS_2, INDEXTTS_2_5, FoundFiles, ModelFiles, find_files, lay_out
 from webui.engine.indextts.guidance import Emotion, emotion_of, generation_arguments
 from webui.engine.indextts.kernels import Kernel, kernel_for
@@ -133,6 +133,10 @@ class IndexTTS:
 
     def synthesize(self, request: SpeechRequest, cancellation: Cancellation) -> Iterator[AudioChunk]:
         """See `webui.engine.base.Engine.synthesize`."""
+        with losses_named():
+            yield from self._spoken(request, cancellation)
+
+    def _spoken(self, request: SpeechRequest, cancellation: Cancellation) -> Iterator[AudioChunk]:
         from webui.engine.indextts.speaking import Watch
 
         speaker = self._require_speaker()

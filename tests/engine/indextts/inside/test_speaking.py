@@ -18,7 +18,7 @@ from conftest import CACHE, LONG, VOICES, Say, digest
 from launcher.errors import OUT_OF_MEMORY, EngineError, SpeechError
 from launcher.progress import Progress
 from webui.emotion import EMOTIONS, EmotionVector
-from webui.engine.base import Cancellation, Cancelled, GenerationParameters, SpeechRequest
+from webui.engine.base import Cancellation, Cancelled, EngineLostError, GenerationParameters, SpeechRequest
 from webui.engine.indextts.upstream import find_upstream, keep_grammars_in
 
 STARTED_AT = time.time()
@@ -218,6 +218,21 @@ def test_what_does_not_fit_into_the_memory_is_spoken_in_halves(engine: Any, say:
     finally:
         del engine._speaker.instance.infer_generator
     assert len(say(first + second))
+
+
+@pytest.mark.parametrize(("words", "lost"), [("CUDA error: device-side assert triggered", True), ("a shape", False)])
+def test_a_device_that_has_failed_is_no_mere_error(engine: Any, say: Say, words: str, lost: bool) -> None:
+    def broken(**_given: Any) -> Any:
+        raise RuntimeError(f"{words}\nCompile with TORCH_USE_CUDA_DSA")
+        yield
+
+    engine._speaker.instance.infer_generator = broken
+    try:
+        with pytest.raises(EngineLostError if lost else RuntimeError, match=words):
+            say()
+    finally:
+        del engine._speaker.instance.infer_generator
+    assert len(say())
 
 
 class Grammar:

@@ -33,6 +33,8 @@ class History {
   #count = el("p", { class: "tts-lib-hint", role: "status" });
   #used = el("div", { class: "tts-lib-meter", role: "meter", "aria-valuemin": 0, "aria-valuemax": 100 }, el("i"));
   #more = button("library_more", null, () => this.#fetch(this.#next));
+  // More comes by itself when the end is near; the button is for the keyboard.
+  #end = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#next && !this.#more.disabled && this.#fetch(this.#next), { rootMargin: "600px" });
   #remove = button("history_delete_chosen", "remove", () => this.#removeChosen());
 
   constructor(panel, engine) {
@@ -55,8 +57,7 @@ class History {
       this.#options();
       this.#show();
     });
-    // More comes by itself when the end is near; the button is for the keyboard.
-    new IntersectionObserver(([end]) => end.isIntersecting && this.#next && this.#fetch(this.#next), { rootMargin: "600px" }).observe(this.#more);
+    this.#end.observe(this.#more);
     addEventListener("tts:taken", () => !panel.hidden && this.load());
   }
 
@@ -89,6 +90,9 @@ class History {
       if (before === null) this.#takes = [];
       this.#takes.push(...found.takes);
       this.#show(before === null ? 0 : this.#takes.length - found.takes.length);
+      // Told anew where the end is: whoever is there already, as with the key End, has moved nothing.
+      this.#end.unobserve(this.#more);
+      this.#end.observe(this.#more);
     } catch (error) {
       if (error.name !== "AbortError") this.#notice.fail(error);
     } finally {
