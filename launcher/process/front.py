@@ -85,7 +85,10 @@ class Front:
     async def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1
         try:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
+            # Cancelled is what is still open at a stop; asyncio would write a traceback for each.
+            with contextlib.suppress(
+                OSError, asyncio.IncompleteReadError, asyncio.TimeoutError, asyncio.CancelledError
+            ):
                 await self._answer(reader, writer)
         finally:
             self._connections -= 1

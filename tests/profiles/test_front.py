@@ -86,6 +86,8 @@ def front_of(
     front.is_open = is_open
     sock = socket.create_server(("127.0.0.1", 0))
     loop = asyncio.new_event_loop()
+    problems: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _loop, problem: problems.append(problem))
     loop.run_until_complete(front.serve(sock))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -98,6 +100,7 @@ def front_of(
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0.01))
         loop.close()
+        assert not problems
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +228,14 @@ def test_who_goes_away_ends_an_endless_answer(port: int) -> None:
         while b"data: x" not in received:
             received += sock.recv(1000)
     assert App.gone.wait(20)
+
+
+def test_a_stop_with_an_open_answer_says_nothing(app_port: int) -> None:
+    with front_of(app_port, AccessRules()) as port:
+        sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        sock.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert sock.recv(1000)
+    sock.close()
 
 
 def test_an_app_that_is_not_there_is_waited_for(app_port: int) -> None:
