@@ -298,6 +298,32 @@ def test_a_wrong_tag_is_said_beside_the_text(visit: Visit, service: StandIn) -> 
     assert visitor.message("text") == "[emotion=hapy] names no emotion. Use happy."
 
 
+@pytest.mark.parametrize(("language", "width", "scheme"), [("en-US", 1440, "light"), ("zh-CN", 390, "dark")])
+def test_nothing_serious_is_in_the_way_of_anybody(
+    visit: Visit, service: StandIn, language: str, width: int, scheme: str
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    service.info = ABLE
+    visitor = visit(language=language, width=width, color_scheme=scheme, reduced_motion="reduce")
+    visitor.wait_for_voices()
+    for summary in (".tts-segments summary", "#tts-advanced summary"):
+        visitor.page.click(summary)
+    spoken(visitor)
+    visitor.generate()
+    visitor.wait("() => document.querySelectorAll('.tts-take').length === 2")
+    visitor.page.click(".tts-take:nth-child(1) [data-key$='/A']")
+    visitor.page.click(".tts-take:nth-child(2) [data-key$='/B']")
+    visitor.page.click("[data-way=text]")
+    found = Axe().run(visitor.page).response["violations"]
+    serious = [
+        (finding["id"], finding["help"], [node["html"][:160] for node in finding["nodes"]][:4])
+        for finding in found
+        if finding["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
 def test_a_long_text_stays_quick(visit: Visit, service: StandIn) -> None:
     """5,000 characters: every letter typed is one short task; `docs/benchmarks.md` has the figures."""
     visitor = visit()

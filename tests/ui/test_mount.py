@@ -116,6 +116,13 @@ def test_scripts_import_only_scripts_that_exist() -> None:
                 assert posixpath.normpath(posixpath.join(posixpath.dirname(name), target.decode())) in files
 
 
+def test_a_browser_is_told_at_once_of_every_script_that_the_page_starts_with() -> None:
+    collected = assets.collect()
+    needed = page.imported("js/main.js", collected)
+    assert {"js/dom.js", "js/frames.js", "js/panel_takes.js"} <= set(needed)
+    assert not any("tab_" in name for name in needed), "a tab's scripts come when it is opened"
+
+
 def test_scripts_never_write_markup() -> None:
     for name, content in assets.collect().files.items():
         if name.endswith(".js"):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import html
 import json
+import posixpath
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +99,20 @@ def mount_blocks(
     return app
 
 
+def imported(script: str, assets: page_assets.Assets) -> list[str]:
+    """The scripts that a script needs, and theirs: a browser told of all of them fetches them at once, not in turn."""
+    found: list[str] = []
+    waiting = [script]
+    while waiting:
+        name = waiting.pop()
+        for target in re.findall(rb'^(?:import|export).* from "(\.[^"]+)";', assets.files[name], re.MULTILINE):
+            other = posixpath.normpath(posixpath.join(posixpath.dirname(name), target.decode()))
+            if other not in found and other != script:
+                found.append(other)
+                waiting.append(other)
+    return sorted(found)
+
+
 def _head(assets: page_assets.Assets, configuration: dict[str, Any]) -> str:
     value = html.escape(json.dumps(configuration, ensure_ascii=False), quote=True)
     # A tab's own styles come when it is opened.
@@ -106,6 +122,7 @@ def _head(assets: page_assets.Assets, configuration: dict[str, Any]) -> str:
             f'<meta name="tts-page" content="{value}">',
             f'<link rel="icon" type="image/svg+xml" href="{assets.address(page_assets.ICON)}">',
             *(f'<link rel="stylesheet" href="{assets.address(name)}">' for name in sheets),
+            *(f'<link rel="modulepreload" href="{assets.address(name)}">' for name in imported("js/main.js", assets)),
             f'<script type="module" src="{assets.address("js/main.js")}"></script>',
         ]
     )

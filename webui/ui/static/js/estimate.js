@@ -8,12 +8,8 @@ const MEMORY = 0.6; // how much of what is known stays when a take is over
 
 /** How long a text takes to say, in English letters: Han, kana and digits count 5 (webui/text.py: spoken_length). */
 function spokenLength(text) {
-  let length = 0;
-  for (const letter of text) {
-    if (/[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{N}]/u.test(letter)) length += 5;
-    else if (/\p{L}/u.test(letter)) length += 1;
-  }
-  return length;
+  const count = (pattern) => text.match(pattern)?.length ?? 0;
+  return count(/\p{L}/gu) + 4 * count(/[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/gu) + 5 * count(/\p{N}/gu);
 }
 
 /** Seconds of speech, and seconds until they are made (null until a take has shown it). */
