@@ -127,6 +127,7 @@ def measure_routes(running: Running, *, takes: int, runs: int) -> dict[str, tupl
                 client.get(address).raise_for_status()
 
             found[name] = timed(ask, runs)
+            print(name, found[name], file=sys.stderr)
     return found
 
 
@@ -153,6 +154,7 @@ def measure_page(running: Running, *, voices: int, rows: int, runs: int) -> dict
             frame = visitor.evaluate(_SCROLL)
             times.setdefault(f"slowest frame while scrolling through {rows:,} rows", []).append(frame)
             context.close()
+            print(times, file=sys.stderr)
     return {name: (statistics.median(found), max(found)) for name, found in times.items()}
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import statistics
 import sys
@@ -85,31 +84,34 @@ async def under_load(sides: list[Side], what: str, counts: Sequence[int], second
     return rows
 
 
-async def fairness(side: Side, seconds: float) -> float:
-    """Jain's index over what eight clients got, of which one asks with eight connections at a time; 1 is fair."""
+async def fairness(side: Side, count: int) -> float:
+    """Jain's index over what eight clients got, of which one asks with eight connections at a time; 1 is fair.
+
+    Args:
+        side: the server.
+        count: spoken requests of all together.
+    """
     counts = [0] * 8
-    until = time.perf_counter() + seconds
 
     async def one(number: int) -> None:
         async with client(side.port, f"127.0.2.{number + 1}") as connection:
-            while time.perf_counter() < until:
+            while sum(counts) < count:
                 await connection.speak("one")
-                counts[number] += 1
+                counts[number] += sum(counts) < count
 
     await asyncio.gather(*(one(number) for number in (*range(8), *[0] * 7)))
     return sum(counts) ** 2 / (len(counts) * sum(count**2 for count in counts))
 
 
 async def paired(sides: list[Side], runs: int, ask: Ask, read: Callable[[Any], float]) -> dict[str, list[float]]:
-    """The same request to both sides in turn, over connections that are kept."""
+    """The same request to both sides in turn, each over a fresh connection."""
     found: dict[str, list[float]] = {side.name: [] for side in sides}
-    async with contextlib.AsyncExitStack() as stack:
-        connections = [(side.name, await stack.enter_async_context(client(side.port))) for side in sides]
-        for number in range(runs + 1):
-            for name, connection in connections if number % 2 else reversed(connections):
+    for number in range(runs + 1):
+        for side in sides if number % 2 else reversed(sides):
+            async with client(side.port) as connection:
                 value = read(await ask(connection))
-                if number:  # the first one warms up
-                    found[name].append(value)
+            if number:  # the first one warms up
+                found[side.name].append(value)
     return found
 
 
@@ -142,7 +144,7 @@ async def measure_tone(options: argparse.Namespace, folder: Path) -> dict[str, A
         found["load"] += await under_load(
             sides, "speech of 100 ms", counts, 2 * options.seconds, lambda one: one.speak("one two")
         )
-        found["fairness"] = {side.name: round(await fairness(side, 2 * options.seconds), 3) for side in sides}
+        found["fairness"] = {side.name: round(await fairness(side, options.turns), 3) for side in sides}
         tone.write_text(json.dumps({"chunk_s": 0.0, "segment_audio_s": 0.25}))
         before = {side.name: side.cpu_s() for side in sides}
         times = await paired(sides, options.pairs, lambda one: one.speak("one"), lambda answer: float(answer.total_s))
@@ -213,6 +215,7 @@ def main() -> int:
     """Measures and prints; 1 when a promise is not kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load")
+    parser.add_argument("--turns", type=int, default=160, help="requests that eight clients share")
     parser.add_argument("--pairs", type=int, default=300, help="requests to each side for the overhead")
     parser.add_argument("--runs", type=int, default=9, help="texts to each side with the embedded voice")
     parser.add_argument("--syntheses", type=int, default=10_000, help="for the growth of memory")

@@ -48,6 +48,9 @@ TEXTS = (
 )
 #: Between an instance that is ready again and the next thing that is broken.
 BREAK_EVERY_S = (8.0, 20.0)
+#: How long one answer may take, and how long a client asks again; both for a machine with much else to do.
+ANSWER_S = 120.0
+PATIENCE_S = 300.0
 #: Of the time, so much with things being broken.
 BROKEN_SHARE = 2 / 3
 #: What may come on top without being a leak: a keep-alive connection or two, an allocator's reserve.
@@ -163,10 +166,10 @@ class Soak:
                 _hang_up(self._url, text, chance.uniform(0.0, 0.5))
                 self._count("hung up")
                 continue
-            answer = speak(self._url, text)
+            answer = speak(self._url, text, timeout_s=ANSWER_S)
             if not (answer.status == 200 and answer.whole):
                 self._count("asked again")
-                answer = speak_as_clients_do(self._url, text)
+                answer = speak_as_clients_do(self._url, text, within_s=PATIENCE_S)
             self._check(text, answer)
 
     def _check(self, text: str, answer: Answer) -> None:

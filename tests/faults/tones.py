@@ -112,7 +112,7 @@ def speak_as_clients_do(url: str, text: str, *, within_s: float = 90.0) -> Answe
     """Asks again after 503 and after lost connections, as the official client does; the last answer."""
     deadline = time.monotonic() + within_s
     while True:
-        answer = speak(url, text)
+        answer = speak(url, text, timeout_s=within_s)
         if (answer.status == 200 and answer.whole) or time.monotonic() > deadline:
             return answer
         time.sleep(0.1)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="clients have addresses of 127.0.0.0/8 of their own")
 def test_it_measures_both_sides() -> None:
     options = ["--only", "load", "--only", "memory", "--seconds", "0.3", "--pairs", "5", "--syntheses", "20"]
-    options += ["--clients", "1", "--clients", "4"]
+    options += ["--clients", "1", "--clients", "4", "--turns", "16"]
     done = subprocess.run(
         [sys.executable, "scripts/bench_serve.py", *options],
         cwd=ROOT,

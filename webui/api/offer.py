@@ -31,7 +31,8 @@ class Offer:
         self._link = link
         self._library = library
         self._last: EngineInfo | None = None
-        self._asked_at = -FRESH_S
+        self._asked_at = 0.0
+        self._process: tuple[object, object] = (None, None)
 
     async def info(self) -> EngineInfo:
         """What can be spoken with: the engine's info, with the library's voices where it can clone.
@@ -57,11 +58,13 @@ class Offer:
         Raises:
             EngineError: when it has never answered.
         """
-        if self._last is not None and time.monotonic() - self._asked_at < FRESH_S:
+        told = self._link.engine
+        process = (told.get("pid"), told.get("restarts"))
+        if self._last is not None and process == self._process and time.monotonic() - self._asked_at < FRESH_S:
             return self._last
         try:
             self._last = await self._engine.info()
-            self._asked_at = time.monotonic()
+            self._asked_at, self._process = time.monotonic(), process
         except EngineAwayError:
             told = self._link.engine.get("info") or {}
             if self._last is None and "voices" not in told:

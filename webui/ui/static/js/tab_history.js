@@ -26,6 +26,7 @@ class History {
   #voices = new Map();
   #chosen = new Set();
   #asked = null;
+  #named = null; // resolves when the voices' names are known
   #only = "";
   #search = el("input", { type: "search", maxlength: 200 });
   #filters = { starred: el("select", {}), source: el("select", {}), voice: el("select", {}) };
@@ -66,7 +67,7 @@ class History {
     this.#only = only;
     this.quiet();
     this.#chosen.clear();
-    await this.#nameVoices();
+    this.#named = this.#nameVoices();
     await this.#fetch(null);
   }
 
@@ -85,6 +86,7 @@ class History {
     this.#more.disabled = true;
     try {
       const found = await call("api/history", { query: { ...this.#query(), before, limit: PAGE }, signal: asked.signal });
+      await this.#named;
       this.#totals = found;
       this.#next = found.next;
       if (before === null) this.#takes = [];

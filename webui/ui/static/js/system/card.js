@@ -43,9 +43,10 @@ export const empty = (words) => el("p", { class: "tts-sys-quiet" }, words);
 /** Replaces what a node holds, but only when it would look different: the keyboard's place in it is kept. */
 export function refill(node, nodes) {
   const fresh = el("div", {}, ...nodes);
-  if (fresh.innerHTML === node.dataset.drawn) return;
+  const drawn = new XMLSerializer().serializeToString(fresh);
+  if (drawn === node.dataset.drawn) return;
   const focused = node.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
-  node.dataset.drawn = fresh.innerHTML;
+  node.dataset.drawn = drawn;
   node.replaceChildren(...fresh.childNodes);
   if (focused) node.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
 }
