@@ -60,6 +60,7 @@ def serve(settings: PageSettings) -> None:
         synthesis = _synthesis(settings, link)
         app = _build(settings, link, synthesis, library, jobs)
         gc.freeze()
+        gc.enable()  # what requests leave behind in circles has to go
         _step(link, "serve", 2)
         sock = _listening_socket(settings)
     except LauncherError as error:
