@@ -1,8 +1,8 @@
 """A fair, bounded queue in front of things that serve one at a time.
 
 Invariants: at most as many tickets are admitted as there are places; the clients take turns, so one that asks for a
-hundred things delays another by one thing; a ticket that is left, admitted or not, makes room at once. Used in one
-event loop only.
+hundred things delays another by one thing; a ticket that is left, admitted or not, makes room at once; one in the
+background is asked to leave when somebody else has to wait, but not for ever. Used in one event loop only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,17 @@ import asyncio
 from collections import deque
 
 from launcher.errors import SpeechError
+
+#: How many tickets of the background in a row are asked to leave; then one may stay to its end, so that work in the
+#: background goes on, slowly, also where somebody always comes.
+MAX_ASKED = 3
+
+
+class AskedToLeaveError(SpeechError):
+    """Somebody in the background made room for somebody who waits."""
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else came first.", fix="Try again.", code="asked_to_leave", http_status=503)
 
 
 class QueueFullError(SpeechError):
@@ -32,6 +43,8 @@ class Ticket:
         self.client = client
         self.in_background = in_background
         self.admitted = False
+        #: Set once the ticket, admitted in the background, should make room.
+        self.asked_to_leave = asyncio.Event()
         self._changed = asyncio.Event()
 
     async def changed(self) -> None:
@@ -58,6 +71,7 @@ class FairQueue:
         self._admitted: set[Ticket] = set()
         self._waiting: dict[str, deque[Ticket]] = {}
         self._background: deque[Ticket] = deque()
+        self._asked = 0
 
     @property
     def places(self) -> int:
@@ -88,12 +102,15 @@ class FairQueue:
             raise QueueFullError(self._size)
         self._waiting.setdefault(client, deque()).append(ticket)
         self._advance()
+        self._ask_to_leave()
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
         """Gives a place up, admitted or waiting; the next one is admitted."""
         if ticket in self._admitted:
             self._admitted.remove(ticket)
+            if ticket.in_background and not ticket.asked_to_leave.is_set():
+                self._asked = 0
         elif ticket in self._background:
             self._background.remove(ticket)
         elif ticket in self._waiting.get(ticket.client, ()):
@@ -107,6 +124,18 @@ class FairQueue:
         if ticket.admitted:
             return 0
         return 1 + self._turns().index(ticket)
+
+    def _ask_to_leave(self) -> None:
+        """Asks as many of the background as somebody waits for, until `MAX_ASKED` of them have left."""
+        background = [one for one in self._admitted if one.in_background]
+        leaving = sum(one.asked_to_leave.is_set() for one in background)
+        for ticket in background:
+            if leaving >= self.length or self._asked >= MAX_ASKED:
+                return
+            if not ticket.asked_to_leave.is_set():
+                ticket.asked_to_leave.set()
+                leaving += 1
+                self._asked += 1
 
     def _turns(self) -> list[Ticket]:
         """The waiting tickets in the order in which they will be admitted."""

@@ -20,7 +20,7 @@ from launcher.progress import Progress
 from webui.engine.base import SpeechRequest
 from webui.engine.client import EngineAwayError
 from webui.engine.pool import Claim, EnginePool
-from webui.queueing import FairQueue, Ticket
+from webui.queueing import AskedToLeaveError, FairQueue, Ticket
 from webui.read_ahead import ReadAhead
 from webui.supervisor_link import SupervisorLink
 
@@ -91,9 +91,10 @@ class Synthesis:
             client: whose turn it takes; anything that tells one client from another.
             buffered: whether the reader gives nothing on before the end, so that a request whose engine died may be
                 spoken again from its beginning even after sound was made; a second ``start`` says so.
-            in_background: whether everybody else comes first.
+            in_background: whether everybody else comes first: such a request waits, and gives up what it has begun.
 
         Raises:
+            AskedToLeaveError: when a request in the background had to give up; it may be made again.
             SpeechError: when the request is wrong or the queue is full.
             EngineAwayError: when the engine is not ready, or not again in time.
             EngineError: when it fails.
@@ -120,7 +121,10 @@ class Synthesis:
             async with contextlib.aclosing(self._wait(ticket)) as places:
                 async for place in places:
                     yield place
-            async with contextlib.aclosing(self._speak_patiently(request, buffered)) as frames:
+            spoken = self._speak_patiently(request, buffered)
+            if ticket.in_background:
+                spoken = _until_asked(spoken, ticket.asked_to_leave)
+            async with contextlib.aclosing(spoken) as frames:
                 async for frame in frames:
                     yield frame
         finally:
@@ -238,3 +242,33 @@ def _event(name: str, **fields: object) -> Frame:
 
 
 _RESTART = _event("progress", **Progress("restart").to_json())
+
+
+async def _until_asked(frames: AsyncGenerator[Frame, None], asked: asyncio.Event) -> AsyncGenerator[Frame, None]:
+    """The frames, until ``asked`` is set.
+
+    Raises:
+        AskedToLeaveError: when it was; the source is closed then, in the midst of a frame, too.
+    """
+
+    async def following() -> Frame | None:
+        return await anext(frames, None)
+
+    leaving = asyncio.ensure_future(asked.wait())
+    try:
+        while True:
+            coming = asyncio.ensure_future(following())
+            try:
+                await asyncio.wait({coming, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    raise AskedToLeaveError
+                frame = coming.result()
+            finally:
+                coming.cancel()
+                await asyncio.wait([coming])
+            if frame is None:
+                return
+            yield frame
+    finally:
+        leaving.cancel()
+        await frames.aclose()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webui.queueing import FairQueue, QueueFullError, Ticket
+from webui.queueing import MAX_ASKED, FairQueue, QueueFullError, Ticket
 
 
 def test_clients_take_turns() -> None:
@@ -94,5 +94,33 @@ def test_the_background_waits_for_everybody_else_and_takes_nobodys_room() -> Non
         queue.leave(rows[2])
         queue.leave(another)
         assert rows[1].admitted and queue.places == 1
+
+    asyncio.run(run())
+
+
+def test_the_background_is_asked_to_leave_for_whoever_waits() -> None:
+    async def run() -> None:
+        queue = FairQueue(8, places=2)
+        rows = [queue.join("jobs", in_background=True) for _ in range(9)]
+        persons = [queue.join("page")]
+        assert [row.asked_to_leave.is_set() for row in rows[:3]].count(True) == 1, "as many as somebody waits for"
+        (asked,) = [row for row in rows if row.asked_to_leave.is_set()]
+        queue.leave(asked)
+        assert persons[0].admitted and not any(row.asked_to_leave.is_set() for row in rows if row is not asked)
+
+    asyncio.run(run())
+
+
+def test_one_of_the_background_stays_to_its_end_where_somebody_always_comes() -> None:
+    async def run() -> None:
+        queue, asked = FairQueue(8, places=1), []
+        for _ in range(2 * (MAX_ASKED + 1)):
+            row = queue.join("jobs", in_background=True)
+            person = queue.join("page")
+            asked.append(row.asked_to_leave.is_set())
+            queue.leave(row)
+            assert person.admitted
+            queue.leave(person)
+        assert asked == [True] * MAX_ASKED + [False] + [True] * MAX_ASKED + [False]
 
     asyncio.run(run())

@@ -1,8 +1,9 @@
 """Speaks the rows of jobs, as many at once as there are engines, behind whoever waits at the page.
 
-Invariants: the jobs take turns; a row is begun only when nobody else waits; an engine that is away costs a row nothing,
-one that dies under the same row again and again makes that row fail; what a row did wrong is written at the row, what
-the disk did stops its job with a sentence; ending the runner puts back what was being spoken.
+Invariants: the jobs take turns; a row is begun only when nobody else waits, and put back when somebody comes; an engine
+that is away costs a row nothing, one that dies under the same row again and again makes that row fail; what a row did
+wrong is written at the row, what the disk did stops its job with a sentence; ending the runner puts back what was
+being spoken.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from webui.engine.client import EngineAwayError
 from webui.jobs.fitting import Spoken, speak_fitted
 from webui.jobs.records import JobRow
 from webui.jobs.store import JobStore, Result
-from webui.queueing import QueueFullError
+from webui.queueing import AskedToLeaveError, QueueFullError
 
 _log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ class Runner:
         except asyncio.CancelledError:
             await asyncio.shield(asyncio.to_thread(self._store.put_back, row))
             raise
-        except QueueFullError:
+        except (QueueFullError, AskedToLeaveError):
             await self._later(row, FULL_POLL_S)
         except EngineAwayError as error:
             self._deaths[key] = self._deaths.get(key, 0) + error.died
