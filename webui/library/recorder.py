@@ -1,7 +1,8 @@
 """Takes as they are spoken: what goes to a listener is kept, and the listener does not wait for it.
 
 Invariants: a frame is passed on before anything is done with it but a note in memory; a thread of its own writes, so
-a slow disk delays nobody; only a take that was spoken to its end is kept; a failure to keep one is a line in the log.
+a slow disk delays nobody; what waits for that thread is bounded, a take beyond it is not kept; only a take that was
+spoken to its end is kept; a failure to keep one is a line in the log.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 #: Seconds that takes which are still being written get when the page ends.
 CLOSE_S = 2.0
+#: Sound that may wait for the disk, in bytes: about 20 minutes of speech.
+MAX_WAITING_BYTES = 64 << 20
 #: Samples encoded at once.
 _BLOCK_SAMPLES = 65_536
 
@@ -54,7 +57,7 @@ class Origin:
 
 @dataclass
 class _Draft:
-    """A take that is being spoken; touched by the writing thread alone, but for ``id``."""
+    """A take that is being spoken; touched by the writing thread alone, but for ``id`` and ``skipped``."""
 
     id: str
     origin: Origin
@@ -63,6 +66,7 @@ class _Draft:
     sample_rate_hz: int = 0
     segments: list[dict[str, Any]] = field(default_factory=list)
     lost: bool = False
+    skipped: bool = False
 
 
 class Recorder:
@@ -72,15 +76,31 @@ class Recorder:
         history: where they go; ``None`` keeps none, and only counts how often voices are used.
         voices: whose uses are counted.
         parts: folder for unfinished files.
+        max_waiting_bytes: sound that may wait for the disk.
     """
 
-    def __init__(self, history: HistoryStore | None, voices: VoiceStore, parts: Path) -> None:
+    def __init__(
+        self,
+        history: HistoryStore | None,
+        voices: VoiceStore,
+        parts: Path,
+        *,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
+    ) -> None:
         self._history = history
         self._voices = voices
         self._parts = parts
+        self._max_waiting_bytes = max_waiting_bytes
+        #: Sound given to the writing thread and taken by it; each is counted in one thread only.
+        self._given_bytes = self._taken_bytes = 0
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Sound that waits for the disk."""
+        return self._given_bytes - self._taken_bytes
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
         """Ends the thread once it has written what it was given, or leaves it when that takes longer."""
@@ -108,12 +128,20 @@ class Recorder:
                 async for frame in frames:
                     event = frame.event if frame.kind == EVENT else {}
                     ended = ended or event.get("event") == "end"
-                    self._work.put(lambda frame=frame, event=event: self._note(draft, frame, event))  # type: ignore[misc]
+                    self._give(draft, frame, event)
                     if event.get("event") == "start" and take_id:
                         frame = Frame(EVENT, json.dumps({**event, "take": take_id}).encode())  # noqa: PLW2901
                     yield frame
             finally:
                 self._work.put(lambda: self._finish(draft, ended))
+
+    def _give(self, draft: _Draft, frame: Frame, event: Mapping[str, Any]) -> None:
+        if frame.kind == PCM:
+            if self.waiting_bytes > self._max_waiting_bytes or draft.skipped:
+                draft.skipped = True
+                return
+            self._given_bytes += len(frame.payload)
+        self._work.put(lambda: self._note(draft, frame, event))
 
     # --- the writing thread --------------------------------------------------------------------------------------
 
@@ -126,6 +154,8 @@ class Recorder:
 
     def _note(self, draft: _Draft, frame: Frame, event: Mapping[str, Any]) -> None:
         name = event.get("event")
+        if frame.kind == PCM:
+            self._taken_bytes += len(frame.payload)
         if name == "start":
             is_first = not draft.sample_rate_hz
             self._restart(draft, event)
@@ -156,7 +186,9 @@ class Recorder:
             draft.segments[index]["start_s"] = round(int(event.get("start_sample", 0)) / draft.sample_rate_hz, 3)
 
     def _end(self, draft: _Draft, event: Mapping[str, Any]) -> None:
-        if draft.file is None or draft.lost or self._history is None:
+        if draft.skipped:
+            _log.warning("a take is not kept: the disk is too slow for all that is spoken")
+        if draft.file is None or draft.lost or draft.skipped or self._history is None:
             return
         draft.file.close()
         draft.file = None
