@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -131,8 +132,11 @@ def test_many_threads_rotate_without_losing_a_line_or_exceeding_the_size(tmp_pat
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(list(tmp_path.iterdir())) > 10
-    assert max(path.stat().st_size for path in tmp_path.iterdir()) <= 4000
+    sizes = []
+    for path in tmp_path.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # packed meanwhile, under another name
+            sizes.append(path.stat().st_size)
+    assert len(sizes) > 10 and max(sizes) <= 4000
     for name in range(8):
         lines = read_lines(tmp_path, test=wanted(component=f"thread{name}"), last=10_000)
         assert [int(line.split(" ")[3]) for line in lines] == list(range(250))

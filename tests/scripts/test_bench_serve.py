@@ -25,6 +25,7 @@ def test_it_measures_both_sides() -> None:
         check=False,
     )
     assert done.returncode in (0, 1), done.stderr
+    assert done.stdout, done.stderr
     found = json.loads(done.stdout)
     assert {(row["what"], row["clients"]) for row in found["load"]} >= {("health", 4), ("speech of 100 ms", 1)}
     assert all(row["per_s"] > 0 and row["p50_ms"] <= row["p99_ms"] for row in found["load"])

@@ -44,6 +44,7 @@ def run(command: list[str], cwd: Path, **environ: str) -> subprocess.CompletedPr
     (programs / "tts-launcher").write_text(f'#!/bin/sh\nexec {sys.executable} -m launcher "$@"\n')
     (programs / "tts-launcher").chmod(0o755)
     base = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    base.pop("TORCHINDUCTOR_CACHE_DIR", None)  # torch sets it for itself when another test imports it
     base |= {"PYTHONPATH": str(ROOT), "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(cwd)}
     return subprocess.run(
         command, cwd=cwd, env=base | environ, capture_output=True, text=True, timeout=120, check=False

@@ -68,7 +68,7 @@ def test_nothing_is_lost(text: str) -> None:
     except SpeechError as error:
         assert error.code == "wrong_tag"
         return
-    if "[pause]" not in text and "emotion" not in text:
+    if "[pause]" not in text and "emotion" not in text and "\\" not in text:  # a backslash before a tag goes
         assert plain(text) == text
     assert parse(render(passages)) == passages
     assert map_text(text, lambda part: part) == render(passages)
