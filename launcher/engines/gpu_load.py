@@ -10,6 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from launcher.engines.gpu import may_have_nvml
+
 
 @dataclass(frozen=True)
 class GpuLoad:
@@ -65,6 +67,9 @@ class GpuWatch:
     def _opened(self) -> bool:
         if self._is_open is None:
             if self._nvml is None:
+                if not may_have_nvml():
+                    self._is_open = False
+                    return False
                 import pynvml
 
                 self._nvml = pynvml
