@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 
 from launcher.process.snapshot import kind_of
@@ -42,7 +41,8 @@ class StartTimes:
         self._measured[kind_of(component)] = min(max(elapsed_s, 0.01), _LONGEST_S)
         if self._path is None:
             return
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        # One name: whoever was killed here leaves one file, and the next one writes over it.
+        temporary = self._path.with_name(f"{self._path.name}.new")
         with contextlib.suppress(OSError):
             temporary.write_text(json.dumps(self._measured), encoding="utf-8")
             temporary.replace(self._path)
