@@ -20,16 +20,22 @@ from launcher.cache.layout import cache_dir, child_environment, instance_paths
 from launcher.config import Config
 from launcher.engines.choice import EngineChoice, choose
 from launcher.engines.environments import EMBEDDED_ENGINE
+from launcher.engines.threads import THREADS_VARIABLE, engine_threads
 from launcher.errors import StartError
 from launcher.process.child import ChildSpec
 from launcher.process.facts import MARK_VARIABLE
+from launcher.process.snapshot import APP, WEIGHTS, engine_names
+from launcher.profiles.store import BUILTIN, App, find, find_directory, resolve
 
 if TYPE_CHECKING:
     from launcher.hub.bringing import Missing
     from launcher.hub.catalog import Part
+    from launcher.process.identity import StaleScripts
 
 #: What keeps a child's libraries off the network.
 _OFFLINE_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+#: Which GPUs CUDA shows to a process.
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 #: Folders that hold other packages besides ours, which a foreign interpreter must not see.
 _SHARED_FOLDERS = frozenset({"site-packages", "dist-packages"})
 
@@ -43,6 +49,8 @@ class Addresses:
         control, engine: as `launcher.channel` writes addresses.
         control_token, engine_token: their secrets; empty on Unix sockets.
         mark: `LAUNCHER_INSTANCE_MARK` of the run.
+        token: opens the port; of the settings, or made for this run when only users have theirs.
+        further_engines: of the engines beside the first.
     """
 
     host: str
@@ -50,8 +58,15 @@ class Addresses:
     control: str
     engine: str
     mark: str
+    token: str = ""
     control_token: str = ""
     engine_token: str = ""
+    further_engines: tuple[str, ...] = ()
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Every engine's address, the first one's first."""
+        return (self.engine, *self.further_engines)
 
 
 def settle(config: Config, choice: EngineChoice) -> Config:
@@ -84,7 +99,7 @@ def project_dirs() -> tuple[str, ...]:
 def child_specs(
     config: Config, addresses: Addresses, base: Mapping[str, str], choice: EngineChoice | None = None
 ) -> dict[str, ChildSpec]:
-    """How to start the children: ``page``, ``engine``, and ``weights`` when the engine needs files from a hub.
+    """How to start the children: ``page``, an engine for each address, ``weights`` when they need files from a hub.
 
     Args:
         config: the settings.
@@ -112,7 +127,7 @@ def child_specs(
     is_served = needs_files or choice.name == EMBEDDED_ENGINE or config.is_offline
     specs = {
         "page": _page(config, addresses, folder, quiet),
-        "engine": _engine(config, addresses, folder, quiet if is_served else environment, choice),
+        **_engines(config, addresses, folder, quiet if is_served else environment, choice),
     }
     if needs_files:
         specs["weights"] = _weights(config, addresses, folder, environment, choice)
@@ -135,12 +150,78 @@ def check_offline(config: Config) -> None:
     Raises:
         FetchError: naming what is missing.
     """
+    if config.app != BUILTIN:
+        _check_app_offline(config)
+        return
     choice = choose(config)
     lacking = missing_weights(config, choice)
     if lacking:
         from launcher.hub.bringing import offline_error
 
         raise offline_error(config, choice.name, lacking)
+
+
+def stale_scripts(app: App) -> StaleScripts:
+    """What is left over when it runs from the app's folder without a launcher."""
+    from launcher.process.identity import StaleScripts
+
+    return StaleScripts((str(app.directory),), app.profile.stale)
+
+
+def lacks_models(config: Config) -> bool:
+    """Whether something of the app's models is neither in its folder nor in the cache; asks no network."""
+    from launcher.profiles.placing import lacking
+
+    profile = find(config, config.app)
+    found = lacking(config, profile, find_directory(config, profile))
+    return any(not (need.model.optional and config.is_offline) for need, _ in found)
+
+
+def _check_app_offline(config: Config) -> None:
+    from launcher.hub.bringing import offline_error
+    from launcher.profiles.placing import lacking
+
+    profile = find(config, config.app)
+    found = [one for need, one in lacking(config, profile, find_directory(config, profile)) if not need.model.optional]
+    if found:
+        raise offline_error(config, "", found, models=[model.name for model in profile.models])
+
+
+def app_specs(config: Config, addresses: Addresses, base: Mapping[str, str]) -> dict[str, ChildSpec]:
+    """How to start somebody else's app: ``app``, and ``weights`` when its profile names models.
+
+    Args:
+        config: the settings.
+        addresses: where the processes meet.
+        base: the environment to start from, as `os.environ`.
+
+    Raises:
+        ConfigError: when the profile cannot be used.
+    """
+    app = resolve(config)
+    folder = str(Path(__file__).resolve().parent.parent)
+    environment = child_environment(config, base)
+    environment[MARK_VARIABLE] = addresses.mark
+    environment = _with_path(environment, Path(folder))
+    common = {
+        "config": config.to_json(),
+        "control_address": addresses.control,
+        "control_token": addresses.control_token,
+    }
+    # The app's own environment is made from its own by the child, which reads the profile anew at every start.
+    settings = {
+        **common,
+        "host": addresses.host,
+        "port": addresses.port,
+        "token": addresses.token,
+    }
+    argv = (sys.executable, "-u", "-m", "launcher.process.foreign")
+    specs = {APP: ChildSpec(APP, argv, environment, settings, cwd=folder, takes_listener=True)}
+    if app.profile.models:
+        argv = (sys.executable, "-u", "-m", "launcher.process.weights")
+        bringing = {**common, "engine": ""}
+        specs[WEIGHTS] = ChildSpec(WEIGHTS, argv, environment, bringing, cwd=folder, is_task=True)
+    return specs
 
 
 def _needs(config: Config, engine: str) -> list[Part]:
@@ -175,6 +256,15 @@ def _weights(
     return ChildSpec("weights", argv, environment, settings, cwd=str(folder.parent), is_task=True)
 
 
+def errand_spec(config: Config, addresses: Addresses, base: Mapping[str, str]) -> ChildSpec:
+    """How to start an errand: a command of ours with this instance's settings (`launcher/cli/errand.py`)."""
+    folder = webui_folder()
+    environment = {**child_environment(config, base), MARK_VARIABLE: addresses.mark}
+    argv = (sys.executable, "-u", "-m", "launcher.cli.errand")
+    settings = {"config": config.to_json()}
+    return ChildSpec("errand", argv, _with_path(environment, folder.parent), settings, cwd=str(folder.parent))
+
+
 def _page(config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str]) -> ChildSpec:
     settings = {
         "instance": config.instance,
@@ -182,55 +272,91 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
         "host": addresses.host,
         "port": addresses.port,
         "engine_address": addresses.engine,
+        "further_engine_addresses": list(addresses.further_engines),
         "engine_token": addresses.engine_token,
         "control_address": addresses.control,
         "control_token": addresses.control_token,
         "temp_dir": str(instance_paths(config).temp_dir),
-        "token": config.token,
+        "token": addresses.token,
+        "users": [list(user) for user in config.user_tokens],
         "allowed_hosts": list(config.allowed_hosts),
         "root_path": config.root_path,
+        "trusted_proxies": list(config.trusted_proxies),
+        "tls_cert": config.tls_cert,
+        "tls_key": config.tls_key,
+        "audit_dir": str(instance_paths(config).log_dir),
+        "rate_limit": config.rate_limit,
+        "max_connections": config.max_connections,
+        "temp_bytes": config.temp_bytes,
+        "temp_hours": config.temp_hours,
         "max_text_chars": config.max_text_chars,
         "max_body_bytes": config.max_body_bytes,
         "queue_size": config.queue_size,
+        "stop_grace_s": config.stop_grace_s,
+        "log_dir": str(instance_paths(config).log_dir),
+        "library_dir": str(instance_paths(config).library_dir),
+        "history": config.history == "yes",
+        "history_bytes": config.history_bytes,
+        "jobs_dir": str(instance_paths(config).jobs_dir),
+        "batch_bytes": config.batch_bytes,
     }
     argv = (sys.executable, "-u", str(folder / "webui.py"))
     return ChildSpec("page", argv, environment, settings, cwd=str(folder.parent), takes_listener=True)
 
 
-def _engine(
+def _engines(
     config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str], choice: EngineChoice
-) -> ChildSpec:
+) -> dict[str, ChildSpec]:
+    """The engines, alike but for name, address and device."""
+    threads = engine_threads(config, choice.name, environment)
     settings = {
         "instance": config.instance,
         "engine": choice.name,
-        "address": addresses.engine,
         "token": addresses.engine_token,
         "control_address": addresses.control,
         "control_token": addresses.control_token,
         "cache_dir": str(cache_dir(config)),
-        "device": config.device,
-        "threads": config.threads,
+        "threads": threads,
         "options": engine_options(config),
     }
     # CUDA would put the fastest GPU first; nvidia-smi, `engine ls` and so cuda:N count along the bus.
-    environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **environment}
+    environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", THREADS_VARIABLE: str(threads), **environment}
     python = str(choice.interpreter)
     if python != sys.executable:
         environment = {**environment, "PYTHONPATH": str(own_folder(config, folder))}
     argv = (python, "-u", "-m", "webui.engine.worker")
-    return ChildSpec("engine", argv, environment, settings, cwd=str(folder.parent))
+    specs: dict[str, ChildSpec] = {}
+    names = engine_names(len(addresses.engines))
+    for name, address, device in zip(names, addresses.engines, config.devices, strict=False):
+        seen, shown = _one_gpu(environment, device) if config.gpu else (environment, device)
+        own = {**settings, "component": name, "address": address, "device": shown}
+        specs[name] = ChildSpec(name, argv, seen, own, cwd=str(folder.parent))
+    return specs
+
+
+def _one_gpu(environment: Mapping[str, str], device: str) -> tuple[Mapping[str, str], str]:
+    """An environment in which CUDA shows one GPU alone, so that no library touches another's, and its name there."""
+    number = int(device.partition(":")[2])
+    listed = environment.get(_VISIBLE)
+    words = None if listed is None else [word.strip() for word in listed.split(",")]
+    # Numbers count what CUDA would show; one that is not there shows nothing, which the engine names.
+    seen = str(number) if words is None else words[number] if number < len(words) else ""
+    return {**environment, _VISIBLE: seen}, "cuda:0"
 
 
 def engine_options(config: Config) -> dict[str, str]:
     """What an engine may want to know beyond device and threads; each takes what it understands."""
+    paths = instance_paths(config)
     return {
         "precision": config.precision,
         "qwen": config.qwen,
+        "cuda_kernel": config.cuda_kernel,
         "model_dir": config.model_dir,
         "engine_dir": config.engine_dir,
         "idle_unload_s": f"{config.idle_unload:g}",
         "voices_dir": str(Path(config.data_dir) / "voices"),
-        "reference_dirs": str(instance_paths(config).temp_dir),  # where the page keeps what people upload
+        # Where the page keeps what people upload, and the recordings of the library's voices.
+        "reference_dirs": os.pathsep.join((str(paths.temp_dir), str(paths.library_dir / "voices"))),
     }
 
 

@@ -19,6 +19,11 @@ what to do; neither ever holds a secret. The number is the exit code of the comm
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+#: Codes of an `EngineError`.
+ENGINE_ERROR, OUT_OF_MEMORY = "engine_error", "out_of_memory"
+
 
 class LauncherError(Exception):
     """A failure with one sentence for a person and, where there is one, the way out.
@@ -64,9 +69,19 @@ class StorageError(LauncherError):
 
 
 class EngineError(LauncherError):
-    """The speech engine is missing, failed to load or died."""
+    """The speech engine is missing, failed to load or died.
+
+    Args:
+        message: one sentence.
+        fix: one sentence.
+        code: a stable word for programs: ``engine_error`` or ``out_of_memory``.
+    """
 
     exit_code = 6
+
+    def __init__(self, message: str, *, fix: str = "", code: str = ENGINE_ERROR) -> None:
+        super().__init__(message, fix=fix)
+        self.code = code
 
 
 class StopError(LauncherError):
@@ -110,6 +125,15 @@ class StartError(LauncherError):
 
 
 class FetchError(LauncherError):
-    """Weights are missing, and no mirror serves them rightly."""
+    """Weights are missing, and no mirror serves them rightly.
+
+    Args:
+        message, fix: as of every failure.
+        rejected: address of a mirror to why it does not serve, as a clause.
+    """
 
     exit_code = 10
+
+    def __init__(self, message: str, *, fix: str = "", rejected: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, fix=fix)
+        self.rejected = dict(rejected or {})

@@ -69,6 +69,7 @@ class Running:
     command: list[str]
     port: int
     folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] = field(init=False)
     started: float = field(init=False)
 
@@ -78,7 +79,7 @@ class Running:
         self.process = subprocess.Popen(
             self.command,
             cwd=self.folder,
-            env=environment(self.folder / "data"),
+            env={**environment(self.folder / "data"), **self.settings},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

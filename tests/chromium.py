@@ -21,6 +21,7 @@ ARGUMENTS = (
     "--disable-gpu",
     "--mute-audio",
     "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-device-for-media-stream",
 )
 
 

@@ -20,6 +20,9 @@ from tests.chromium import chromium, find_chromium
 RUN_MARK = "TTS_LAUNCHER_TEST_RUN"
 #: Names that change what the launcher does; a test sets its own.
 SETTINGS = ("LAUNCHER_", "HF_", "TORCH_HOME", "TRANSFORMERS_CACHE", "MODELSCOPE_", "GRADIO_", "XDG_")
+#: Set in the session that began the run, and in none of its workers or sessions inside other interpreters: their
+#: fellows' processes still live when they end.
+_OWNS_RUN = pytest.StashKey[bool]()
 #: How long processes that were told to stop may take to be gone once the last test is over.
 GONE_WITHIN_S = 10.0
 
@@ -28,7 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Clean the environment before any test module is read."""
     for name in [name for name in os.environ if name.startswith(SETTINGS)]:
         del os.environ[name]
-    os.environ.setdefault(RUN_MARK, uuid.uuid4().hex)
+    if RUN_MARK not in os.environ:
+        os.environ[RUN_MARK] = uuid.uuid4().hex
+        config.stash[_OWNS_RUN] = True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -49,30 +54,30 @@ def _left_over() -> Iterator[psutil.Process]:
             if process.pid in ours or process.status() == psutil.STATUS_ZOMBIE:
                 continue
             # Python's own tracker ends with the process that uses it, which is the one to name.
-            tracks = "multiprocessing.resource_tracker" in "".join(process.cmdline())
-            if process.environ().get(RUN_MARK) == mark and not tracks:
+            if process.environ().get(RUN_MARK) == mark and "multiprocessing.resource_tracker" not in "".join(
+                process.cmdline()
+            ):
                 yield process
         except psutil.Error:  # gone meanwhile, or somebody else's
             continue
 
 
-@pytest.fixture(scope="session", autouse=True)
-def nothing_left_running(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the session when a process that a test started outlives it, and end that process."""
-    yield
-    if hasattr(request.config, "workerinput"):  # one of several parallel workers: the others' processes live
+    if not session.config.stash.get(_OWNS_RUN, False):
         return
     deadline = time.monotonic() + GONE_WITHIN_S
     while (left := list(_left_over())) and time.monotonic() < deadline:
         time.sleep(0.1)
-    lines = []
     for process in left:
         try:
-            lines.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
+            print(f"tests left running: {process.pid} {' '.join(process.cmdline())[:200]}")
             process.kill()
         except psutil.Error:
             continue
-    assert not lines, "tests left processes running:\n" + "\n".join(lines)
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,11 @@ the guard stands in front of all of it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -17,58 +19,201 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from launcher.access import AccessRules
+from launcher.access.clients import parse_networks
 from launcher.errors import LauncherError
-from webui.api import login, openai, speech, status
+from webui.api import (
+    docs,
+    encoding,
+    glossary,
+    history,
+    login,
+    metrics,
+    openai,
+    openai_batch,
+    openai_voice_routes,
+    presets,
+    readings,
+    speech,
+    status,
+    system,
+    voices,
+)
+from webui.api import jobs as job_routes
 from webui.api.answers import error_answer, launcher_error_answer
+from webui.api.job_speech import row_speaker
 from webui.api.offer import Offer
-from webui.engine.client import EngineClient
+from webui.api.openapi import build_document
+from webui.api.preparation import Preparation
+from webui.engine.pool import EnginePool
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
-from webui.guard import Guard
+from webui.guard import Guard, Limits
+from webui.jobs.runner import Runner
+from webui.jobs.store import JobStore
+from webui.library.library import Library
+from webui.metrics.measured import CountAnswers, Measured
+from webui.metrics.requests import RequestMetrics
 from webui.settings import PageSettings
 from webui.supervisor_link import SupervisorLink
 from webui.synthesis import Synthesis
 
 #: Adds the page to the application, at `/`.
 MountPage = Callable[[FastAPI], FastAPI]
+#: Answers a request that ended with an error.
+Handler = Callable[[Request, Exception], Awaitable[Response]]
 
+#: Of a file with voices or presets, which is written to the disk as it comes: 1,000 voices of 10 s.
+MAX_IMPORT_BYTES = 2**30
 _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def create_app(
     settings: PageSettings,
     *,
-    engine: EngineClient,
+    engine: EnginePool,
     link: SupervisorLink,
     synthesis: Synthesis,
+    library: Library | None = None,
+    jobs: JobStore | None = None,
     mount_page: MountPage | None = None,
 ) -> Guard:
     """The guarded application; `Guard.app` is the FastAPI application inside.
 
     Args:
         settings: of the page's process.
-        engine: the engine's process.
+        engine: the engines' processes.
         link: the supervisor.
         synthesis: the queue in front of ``engine``.
+        library: voices, presets, glossary and history; ``None`` when it cannot be opened.
+        jobs: long work; ``None`` when it cannot be opened.
         mount_page: adds the page at `/`; ``None`` leaves the API alone.
     """
-    app = FastAPI(title="tts-launcher", version=settings.version, docs_url=None, redoc_url=None, openapi_url=None)
-    rules = AccessRules(token=settings.token, allowed_hosts=settings.allowed_hosts)
-    offer = Offer(engine, link)
+    figures = RequestMetrics(lambda: synthesis.waiting)
+    synthesis.measure = lambda frames: Measured(figures).frames(frames)
+    offer = Offer(engine, link, library)
+    preparation = Preparation(library, offer)
+    runner = _runner(jobs, synthesis, offer, preparation)
+    app = _application(settings, runner)
+    rules = AccessRules(settings.token, settings.allowed_hosts, settings.users)
     app.router.routes += [
-        *status.routes(link),
-        *speech.routes(engine, synthesis, offer, max_text_chars=settings.max_text_chars),
-        *openai.routes(synthesis, offer, max_text_chars=settings.max_text_chars, started_at=time.time()),
+        *_state_routes(figures, link, rules, settings.log_dir),
+        *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
+        *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
+        *encoding.routes(),
+        *readings.routes(engine, offer, preparation),
+        *_library_routes(library, offer),
+        *_job_routes(jobs, runner, offer, settings.max_text_chars),
         *login.routes(rules),
+        *docs.routes(build_document(settings.version, settings.max_text_chars)),
         Route("/api/{path:path}", _nothing_here, methods=_ANY_METHOD),
         Route("/v1/{path:path}", _nothing_here, methods=_ANY_METHOD),
     ]
-    app.add_exception_handler(LauncherError, _launcher_error)
-    app.add_exception_handler(ClientGoneError, _client_gone)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected)
+    _add_error_answers(app, figures)
+    app.add_middleware(CountAnswers, metrics=figures)
     if mount_page is not None:
         app = mount_page(app)
-    return Guard(app, rules=rules, max_body_bytes=settings.max_body_bytes)
+    return _guarded(app, rules, settings)
+
+
+def _state_routes(figures: RequestMetrics, link: SupervisorLink, rules: AccessRules, log_dir: str) -> list[Route]:
+    return [*status.routes(link), *metrics.routes(figures, link), *system.routes(link, rules, log_dir)]
+
+
+def _application(settings: PageSettings, runner: Runner | None) -> FastAPI:
+    return FastAPI(
+        title="tts-launcher",
+        version=settings.version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan(runner),
+    )
+
+
+def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
+    larger = {
+        encoding.PATH: encoding.MAX_BODY_BYTES,
+        voices.IMPORT_PATH: MAX_IMPORT_BYTES,
+        presets.IMPORT_PATH: MAX_IMPORT_BYTES,
+    }
+    return Guard(
+        app,
+        rules=rules,
+        limits=Limits(settings.max_body_bytes, larger, settings.rate_limit),
+        trusted=parse_networks(settings.trusted_proxies),
+        root_path=settings.root_path,
+        audit_dir=settings.audit_dir,
+    )
+
+
+def _add_error_answers(app: FastAPI, figures: RequestMetrics) -> None:
+    app.add_exception_handler(LauncherError, _counted(figures, _launcher_error))
+    app.add_exception_handler(ClientGoneError, _client_gone)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _counted(figures, _unexpected))
+
+
+def _library_routes(library: Library | None, offer: Offer) -> list[Route]:
+    if library is not None:
+        parts = [route for part in (voices, presets, glossary, history) for route in part.routes(library)]
+        return [*parts, *openai_voice_routes.routes(library, offer)]
+    paths = ("/api/voices", "/api/presets", "/api/glossary", "/api/history", "/v1/audio/voices")
+    return [Route(f"{path}{{rest:path}}", _library_away, methods=_ANY_METHOD) for path in paths]
+
+
+def _job_routes(store: JobStore | None, runner: Runner | None, offer: Offer, max_text_chars: int) -> list[Route]:
+    if store is None or runner is None:
+        paths = ("/api/jobs", "/v1/jobs", "/v1/audio/speech/batch")
+        return [Route(f"{path}{{rest:path}}", _jobs_away, methods=_ANY_METHOD) for path in paths]
+    return [
+        *job_routes.routes(store, runner, max_text_chars=max_text_chars),
+        *openai_batch.routes(store, runner, offer, max_text_chars=max_text_chars),
+    ]
+
+
+def _runner(store: JobStore | None, synthesis: Synthesis, offer: Offer, preparation: Preparation) -> Runner | None:
+    if store is None:
+        return None
+    speak = row_speaker(synthesis, offer, preparation)
+    return Runner(store, speak, offer.engine_info, lambda: synthesis.places)
+
+
+def _lifespan(runner: Runner | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Speaks the rows of jobs for as long as the application serves."""
+
+    @asynccontextmanager
+    async def running(_app: FastAPI) -> AsyncIterator[None]:
+        task = None if runner is None else asyncio.create_task(runner.run())
+        try:
+            yield
+        finally:
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    return running
+
+
+async def _jobs_away(request: Request) -> Response:
+    words = "Jobs cannot be opened."
+    return error_answer(request, 503, words, fix="The log says why: launcher logs.", code="jobs_away")
+
+
+async def _library_away(request: Request) -> Response:
+    return error_answer(
+        request,
+        503,
+        "Voices, presets, glossary and history cannot be opened.",
+        fix="The log says why: launcher logs.",
+        code="library_away",
+    )
+
+
+def _counted(figures: RequestMetrics, answer: Handler) -> Handler:
+    async def counted(request: Request, error: Exception) -> Response:
+        figures.count_error(error)
+        return await answer(request, error)
+
+    return counted
 
 
 async def _nothing_here(request: Request) -> Response:

@@ -25,25 +25,28 @@ MEDIA_TYPES = {
     "wav": "audio/wav",
     "pcm": "audio/pcm",
 }
+#: What a file with a comment says it was made with.
+SOFTWARE = "tts-launcher"
 #: Formats that can be sent while the speech is made.
 STREAMED_FORMATS = ("wav", "pcm")
 #: libsndfile's container and codec for each format that it encodes.
 _SOUNDFILE = {"mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS"), "flac": ("FLAC", "PCM_16")}
 #: The sample rates of RFC 6716, section 2.
-_OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
+OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
 #: The sample rates of MPEG-1, MPEG-2 and MPEG-2.5 layer III.
-_MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 #: What a WAV header says when the length is not known yet; every common player then reads to the end.
 _UNKNOWN_SIZE = 0xFFFFFFFF
 
 
-def encode(pcm: Pcm, sample_rate_hz: int, audio_format: str) -> tuple[bytes, str]:
+def encode(pcm: Pcm, sample_rate_hz: int, audio_format: str, *, comment: str = "") -> tuple[bytes, str]:
     """Speech as one file.
 
     Args:
         pcm: shape (samples,), int16, mono.
         sample_rate_hz: of ``pcm``; converted when the format cannot carry it.
         audio_format: a key of `MEDIA_TYPES`.
+        comment: ASCII, kept inside the file where the format has a place for it (every one but ``pcm``).
 
     Returns:
         The file's bytes and its media type.
@@ -57,9 +60,9 @@ def encode(pcm: Pcm, sample_rate_hz: int, audio_format: str) -> tuple[bytes, str
     if audio_format == "pcm":
         return data, media_type
     if audio_format == "wav":
-        return wav_header(sample_rate_hz, len(data)) + data, media_type
+        return _wav(data, sample_rate_hz, comment), media_type
     if audio_format in ("opus", "mp3"):
-        rates_hz = _OPUS_RATES_HZ if audio_format == "opus" else _MP3_RATES_HZ
+        rates_hz = OPUS_RATES_HZ if audio_format == "opus" else MP3_RATES_HZ
         target_hz = min((rate for rate in rates_hz if rate >= sample_rate_hz), default=rates_hz[-1])
         pcm, sample_rate_hz = resample(pcm, sample_rate_hz, target_hz), target_hz
     import soundfile
@@ -67,10 +70,27 @@ def encode(pcm: Pcm, sample_rate_hz: int, audio_format: str) -> tuple[bytes, str
     container, codec = _SOUNDFILE[audio_format]
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", sample_rate_hz, 1, subtype=codec, format=container) as file:
+        if comment:
+            file.comment = comment
+            file.software = SOFTWARE
         # In blocks: libsndfile's Opus encoder overflows its stack when it gets minutes of sound at once.
         for start in range(0, len(pcm), sample_rate_hz):
             file.write(pcm[start : start + sample_rate_hz])
     return buffer.getvalue(), media_type
+
+
+def _wav(data: bytes, sample_rate_hz: int, comment: str) -> bytes:
+    """A WAV file; the comment is a ``LIST``/``INFO`` chunk behind the samples."""
+    if not comment:
+        return wav_header(sample_rate_hz, len(data)) + data
+    entries = b"INFO"
+    for name, words in ((b"ISFT", SOFTWARE), (b"ICMT", comment)):
+        value = words.encode("ascii") + b"\0"
+        entries += struct.pack("<4sI", name, len(value)) + value + b"\0" * (len(value) % 2)
+    chunk = struct.pack("<4sI", b"LIST", len(entries)) + entries
+    header = bytearray(wav_header(sample_rate_hz, len(data)))
+    struct.pack_into("<I", header, 4, 36 + len(data) + len(chunk))
+    return bytes(header) + data + chunk
 
 
 def check_format(audio_format: object) -> None:

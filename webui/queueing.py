@@ -1,7 +1,8 @@
-"""A fair, bounded queue in front of a thing that serves one at a time.
+"""A fair, bounded queue in front of things that serve one at a time.
 
-Invariants: at most one ticket is admitted; the clients take turns, so one that asks for a hundred things delays
-another by one thing; a ticket that is left, admitted or not, makes room at once. Used in one event loop only.
+Invariants: at most as many tickets are admitted as there are places; the clients take turns, so one that asks for a
+hundred things delays another by one thing; a ticket that is left, admitted or not, makes room at once; one in the
+background is asked to leave when somebody else has to wait, but not for ever. Used in one event loop only.
 """
 
 from __future__ import annotations
@@ -10,6 +11,17 @@ import asyncio
 from collections import deque
 
 from launcher.errors import SpeechError
+
+#: How many tickets of the background in a row are asked to leave; then one may stay to its end, so that work in the
+#: background goes on, slowly, also where somebody always comes.
+MAX_ASKED = 3
+
+
+class AskedToLeaveError(SpeechError):
+    """Somebody in the background made room for somebody who waits."""
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else came first.", fix="Try again.", code="asked_to_leave", http_status=503)
 
 
 class QueueFullError(SpeechError):
@@ -27,9 +39,12 @@ class QueueFullError(SpeechError):
 class Ticket:
     """One client's place in the queue."""
 
-    def __init__(self, client: str) -> None:
+    def __init__(self, client: str, *, in_background: bool = False) -> None:
         self.client = client
+        self.in_background = in_background
         self.admitted = False
+        #: Set once the ticket, admitted in the background, should make room.
+        self.asked_to_leave = asyncio.Event()
         self._changed = asyncio.Event()
 
     async def changed(self) -> None:
@@ -43,39 +58,61 @@ class Ticket:
 
 
 class FairQueue:
-    """Admits one ticket at a time, the clients in turn.
+    """Admits a ticket for each place, the clients in turn.
 
     Args:
         size: tickets that may wait.
+        places: tickets that may be served at the same time.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, places: int = 1) -> None:
         self._size = size
-        self._admitted: Ticket | None = None
+        self._places = places
+        self._admitted: set[Ticket] = set()
         self._waiting: dict[str, deque[Ticket]] = {}
+        self._background: deque[Ticket] = deque()
+        self._asked = 0
+
+    @property
+    def places(self) -> int:
+        """Tickets that may be served at the same time."""
+        return self._places
 
     @property
     def length(self) -> int:
-        """Tickets that wait."""
+        """Tickets that wait, but for those in the background."""
         return sum(len(tickets) for tickets in self._waiting.values())
 
-    def join(self, client: str) -> Ticket:
-        """A new ticket for ``client``, admitted at once when nobody is before it.
+    def join(self, client: str, *, in_background: bool = False) -> Ticket:
+        """A new ticket for ``client``, admitted at once when a place is free.
+
+        Args:
+            client: takes turns with the others.
+            in_background: whether everybody else comes first; such a ticket takes nobody's room.
 
         Raises:
             QueueFullError: when as many wait as may.
         """
-        ticket = Ticket(client)
-        if self._admitted is not None and self.length >= self._size:
+        ticket = Ticket(client, in_background=in_background)
+        if in_background:
+            self._background.append(ticket)
+            self._advance()
+            return ticket
+        if len(self._admitted) >= self._places and self.length >= self._size:
             raise QueueFullError(self._size)
         self._waiting.setdefault(client, deque()).append(ticket)
         self._advance()
+        self._ask_to_leave()
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
         """Gives a place up, admitted or waiting; the next one is admitted."""
-        if ticket is self._admitted:
-            self._admitted = None
+        if ticket in self._admitted:
+            self._admitted.remove(ticket)
+            if ticket.in_background and not ticket.asked_to_leave.is_set():
+                self._asked = 0
+        elif ticket in self._background:
+            self._background.remove(ticket)
         elif ticket in self._waiting.get(ticket.client, ()):
             self._waiting[ticket.client].remove(ticket)
             if not self._waiting[ticket.client]:
@@ -83,26 +120,43 @@ class FairQueue:
         self._advance()
 
     def position(self, ticket: Ticket) -> int:
-        """How many come before ``ticket``, the one that is served included; 0 when it is served."""
+        """How many must leave before ``ticket`` is served; 0 when it is."""
         if ticket.admitted:
             return 0
         return 1 + self._turns().index(ticket)
+
+    def _ask_to_leave(self) -> None:
+        """Asks as many of the background as somebody waits for, until `MAX_ASKED` of them have left."""
+        background = [one for one in self._admitted if one.in_background]
+        leaving = sum(one.asked_to_leave.is_set() for one in background)
+        for ticket in background:
+            if leaving >= self.length or self._asked >= MAX_ASKED:
+                return
+            if not ticket.asked_to_leave.is_set():
+                ticket.asked_to_leave.set()
+                leaving += 1
+                self._asked += 1
 
     def _turns(self) -> list[Ticket]:
         """The waiting tickets in the order in which they will be admitted."""
         rows = [list(tickets) for tickets in self._waiting.values()]
         longest = max(map(len, rows), default=0)
-        return [row[turn] for turn in range(longest) for row in rows if turn < len(row)]
+        return [*(row[turn] for turn in range(longest) for row in rows if turn < len(row)), *self._background]
+
+    def _admit(self, ticket: Ticket) -> None:
+        self._admitted.add(ticket)
+        ticket.admitted = True
+        ticket.notify()
 
     def _advance(self) -> None:
-        if self._admitted is None and self._waiting:
+        while len(self._admitted) < self._places and self._waiting:
             client, tickets = next(iter(self._waiting.items()))
-            self._admitted = tickets.popleft()
-            self._admitted.admitted = True
-            self._admitted.notify()
+            self._admit(tickets.popleft())
             # The client goes to the end of the round, or out of it.
             del self._waiting[client]
             if tickets:
                 self._waiting[client] = tickets
+        while len(self._admitted) < self._places and self._background and not self._waiting:
+            self._admit(self._background.popleft())
         for ticket in self._turns():
             ticket.notify()

@@ -13,8 +13,14 @@ import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from launcher.channel import Channel, ChannelError
 from webui.engine.reporting import Reporter
 from webui.settings import PageSettings
+
+#: The supervisor answers from memory within milliseconds.
+ANSWER_S = 2.0
+#: States of an engine by how soon it serves.
+_NEAREST_FIRST = ("ready", "restarting", "starting", "stopping", "unloaded", "stopped", "failed")
 
 
 class SupervisorLink:
@@ -55,18 +61,43 @@ class SupervisorLink:
 
     @property
     def engine(self) -> dict[str, Any]:
-        """The engine's part of the snapshot."""
-        component: dict[str, Any] = self.snapshot.get("components", {}).get("engine") or {}
-        return component
+        """The engine's part of the snapshot; of several engines the one that is furthest."""
+        components: dict[str, Any] = self.snapshot.get("components", {})
+        engines = [part for name, part in components.items() if name.partition("-")[0] == "engine"]
+        return min(engines, key=_way_to_go, default={})
 
     @property
     def ready(self) -> bool:
         """Whether page and engine are ready, or come back with the next request, as the supervisor sees it."""
-        return self.snapshot.get("state") == "ready"
+        snapshot = self.snapshot
+        if snapshot.get("state") != "degraded":
+            return bool(snapshot.get("state") == "ready")
+        # One of several engines is down: the others serve.
+        page = snapshot["components"]["page"].get("state")
+        return page == "ready" and self.engine.get("state") in ("ready", "unloaded")
 
     def load_engine(self) -> None:
-        """Asks for an engine that was unloaded; harmless when it is on its way."""
-        self.reporter.command("load", component="engine")
+        """Asks for the engines that were unloaded; harmless when they are on their way."""
+        self.reporter.command("load", component="engines")
+
+    async def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """What the supervisor answers to a command, over a connection of its own.
+
+        Raises:
+            ChannelError: when it does not answer, or refuses: the text then says why.
+        """
+        settings = self._settings
+
+        def call() -> dict[str, Any]:
+            channel = Channel.connect(settings.control_address, token=settings.control_token, timeout_s=ANSWER_S)
+            try:
+                return channel.call(command, **arguments)
+            finally:
+                channel.close()
+
+        if not settings.control_address:
+            raise ChannelError("there is no supervisor")
+        return await asyncio.to_thread(call)
 
     async def snapshots(self, heartbeat_s: float) -> AsyncGenerator[dict[str, Any] | None, None]:
         """The latest snapshot and every later one; ``None`` when there was none for ``heartbeat_s`` seconds.
@@ -130,7 +161,14 @@ class SupervisorLink:
             },
             "choice": {"name": "", "reason": ""},
             "warnings": [],
+            "crashes": [],
         }
+
+
+def _way_to_go(engine: dict[str, Any]) -> int:
+    """How far an engine is from serving; less is better."""
+    state = engine.get("state")
+    return _NEAREST_FIRST.index(state) if state in _NEAREST_FIRST else len(_NEAREST_FIRST)
 
 
 class _Listener:

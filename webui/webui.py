@@ -19,6 +19,7 @@ if __name__ == "__main__":
     # Python put this file's folder first: `import webui` would find this file instead of the package around it.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from launcher.access.clients import is_counted, parse_networks
 from launcher.errors import ConfigError, LauncherError, PortError, StartError
 from launcher.progress import Progress
 from webui.engine.child import end_with_supervisor, log_to_stderr, read_settings_line
@@ -26,12 +27,18 @@ from webui.settings import PageSettings, parse_settings
 from webui.supervisor_link import SupervisorLink
 
 if TYPE_CHECKING:
+    from webui.engine.serving import ChildServer
     from webui.guard import Guard
+    from webui.jobs.store import JobStore
+    from webui.library.library import Library
+    from webui.synthesis import Synthesis
 
 _log = logging.getLogger(__name__)
 
 #: Seconds that requests in progress may take at the end; the page's own event streams never end by themselves.
 GRACE_S = 3
+#: What is left of the supervisor's grace for everything behind the last word.
+CLEARING_S = 1.0
 #: Connections that the kernel keeps waiting; it bridges a restart of the page.
 BACKLOG = 2048
 
@@ -47,9 +54,13 @@ def serve(settings: PageSettings) -> None:
     _step(link, "import", 0)
     # Hundreds of thousands of objects that stay are made now; looking for garbage among them costs a tenth of the time.
     gc.disable()
+    library, jobs = None, None
     try:
-        app = _build(settings, link)
+        library, jobs = _open_library(settings), _open_jobs(settings)
+        synthesis = _synthesis(settings, link)
+        app = _build(settings, link, synthesis, library, jobs)
         gc.freeze()
+        gc.enable()  # what requests leave behind in circles has to go
         _step(link, "serve", 2)
         sock = _listening_socket(settings)
     except LauncherError as error:
@@ -62,12 +73,13 @@ def serve(settings: PageSettings) -> None:
         failure = StartError(f"The page cannot be built ({reason}).", fix="The log has the details: launcher logs.")
         link.reporter.failed(failure)
         raise failure from error
-    from webui.engine.serving import ChildServer
-
-    server = ChildServer(app, grace_s=GRACE_S, on_started=lambda: _tell_ready(link), on_stopping=link.close)
+    server = _server(app, settings, link, synthesis)
     end_with_supervisor(server.ask_to_stop, os._exit, grace_s=GRACE_S + 2)
     server.serve_on(sock)
     link.reporter.stopping()
+    for store in (library, jobs):
+        if store is not None:
+            store.close()
     link.reporter.close()
 
 
@@ -91,22 +103,88 @@ def main() -> int:
     return 0
 
 
-def _build(settings: PageSettings, link: SupervisorLink) -> Guard:
+def _open_library(settings: PageSettings) -> Library | None:
+    """The library; a page without it still speaks."""
+    if not settings.library_dir:
+        return None
+    from webui.library.library import Library
+
+    try:
+        return Library(Path(settings.library_dir), keeps_history=settings.history, history_bytes=settings.history_bytes)
+    except LauncherError as error:
+        _log.error("%s", error)
+        return None
+
+
+def _open_jobs(settings: PageSettings) -> JobStore | None:
+    """The jobs; a page without them still speaks."""
+    if not settings.jobs_dir:
+        return None
+    from webui.jobs.store import JobStore
+
+    try:
+        return JobStore(Path(settings.jobs_dir), settings.batch_bytes)
+    except LauncherError as error:
+        _log.error("%s", error)
+        return None
+
+
+def _synthesis(settings: PageSettings, link: SupervisorLink) -> Synthesis:
+    from webui.engine.client import EngineClient
+    from webui.engine.pool import EnginePool
+    from webui.synthesis import Synthesis
+
+    addresses = (settings.engine_address, *settings.further_engine_addresses)
+    engines = EnginePool([EngineClient(address, settings.engine_token) for address in addresses])
+    return Synthesis(engines, settings.queue_size, link=link)
+
+
+def _build(
+    settings: PageSettings,
+    link: SupervisorLink,
+    synthesis: Synthesis,
+    library: Library | None,
+    jobs: JobStore | None,
+) -> Guard:
     from fastapi import FastAPI
 
     from webui.app import create_app
-    from webui.engine.client import EngineClient
-    from webui.synthesis import Synthesis
     from webui.ui.page import mount
-
-    engine = EngineClient(settings.engine_address, settings.engine_token)
 
     def mount_page(app: FastAPI) -> FastAPI:
         _step(link, "build", 1)
         return mount(app, settings=settings)
 
-    synthesis = Synthesis(engine, settings.queue_size, link=link)
-    return create_app(settings, engine=engine, link=link, synthesis=synthesis, mount_page=mount_page)
+    return create_app(
+        settings,
+        engine=synthesis.engines,
+        link=link,
+        synthesis=synthesis,
+        library=library,
+        jobs=jobs,
+        mount_page=mount_page,
+    )
+
+
+def _server(app: Guard, settings: PageSettings, link: SupervisorLink, synthesis: Synthesis) -> ChildServer:
+    from webui.engine.connections import Admission
+    from webui.engine.serving import ChildServer
+    from webui.temporary import keep_sweeping
+
+    max_age_s = settings.temp_hours * 3600.0
+    keep_sweeping(Path(settings.temp_dir), max_bytes=settings.temp_bytes, max_age_s=max_age_s)
+    trusted = parse_networks(settings.trusted_proxies)
+    return ChildServer(
+        app,
+        grace_s=GRACE_S,
+        on_started=lambda: _tell_ready(link),
+        on_stopping=link.close,
+        is_busy=lambda: synthesis.listeners > 0,
+        busy_s=max(0.0, settings.stop_grace_s - CLEARING_S),
+        admission=Admission(settings.max_connections, lambda address: is_counted(address, trusted)),
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
+    )
 
 
 def _step(link: SupervisorLink, stage: str, done: int) -> None:
@@ -115,7 +193,9 @@ def _step(link: SupervisorLink, stage: str, done: int) -> None:
 
 def _tell_ready(link: SupervisorLink) -> None:
     # In a thread: a supervisor that is busy must not hold up the first request.
-    asyncio.get_running_loop().run_in_executor(None, link.reporter.ready, {})
+    loop = asyncio.get_running_loop()
+    link.reporter.beat(loop)
+    loop.run_in_executor(None, link.reporter.ready, {})
 
 
 def _listening_socket(settings: PageSettings) -> socket.socket:

@@ -74,6 +74,22 @@ MIRROR_TIMEOUTS_TOTAL = Metric("tts_mirror_timeouts_total", "counter", "Time-out
 VERIFY_FAILURES_TOTAL = Metric("tts_verify_failures_total", "counter", "Files that failed a verification.", ("repo",))
 ALARM_ACTIVE = Metric("tts_alarm_active", "gauge", "1 while an alarm is on.", ("alarm",))
 
+COMPONENT_READY = Metric("tts_component_ready", "gauge", "1 while the process serves.", ("component",))
+RESTARTS_TOTAL = Metric("tts_restarts_total", "counter", "How often a process was started again.", ("component",))
+START_STAGE_SECONDS = Metric("tts_start_stage_seconds", "gauge", "How long a stage of the start took.", ("stage",))
+START_STAGE_DONE = Metric("tts_start_stage_done", "gauge", "1 when a stage of the start is over.", ("stage",))
+STARTED_SECONDS = Metric("tts_started_timestamp_seconds", "gauge", "When the instance was started.")
+ENGINE_LOAD_BYTES = Metric("tts_engine_load_bytes", "gauge", "What the engine's last load read.", ("engine",))
+FETCH_BYTES_TOTAL = Metric("tts_fetch_bytes_total", "counter", "Bytes that a host sent.", ("host",))
+CACHE_BYTES = Metric("tts_cache_bytes", "gauge", "What models take in the cache.", ("path",))
+RESIDENT_BYTES = Metric("tts_process_resident_bytes", "gauge", "Memory of a process and its own.", ("component",))
+CPU_SECONDS_TOTAL = Metric("tts_process_cpu_seconds_total", "counter", "Processor time so far.", ("component",))
+GPU_USED_BYTES = Metric("tts_gpu_memory_used_bytes", "gauge", "Used memory of a GPU, by all.", ("gpu",))
+GPU_TOTAL_BYTES = Metric("tts_gpu_memory_total_bytes", "gauge", "Memory of a GPU.", ("gpu",))
+GPU_ENGINE_BYTES = Metric("tts_gpu_memory_engine_bytes", "gauge", "Memory of a GPU that engines hold.", ("gpu",))
+GPU_LOAD_RATIO = Metric("tts_gpu_load_ratio", "gauge", "How busy a GPU is, 0 to 1.", ("gpu",))
+
+#: What the supervisor tells; the page adds what it knows of requests (`webui/metrics/requests.py`).
 METRICS = (
     CACHE_DISK_USED_RATIO,
     CACHE_DISK_FREE_BYTES,
@@ -81,5 +97,19 @@ METRICS = (
     MIRROR_TIMEOUTS_TOTAL,
     VERIFY_FAILURES_TOTAL,
     ALARM_ACTIVE,
+    COMPONENT_READY,
+    RESTARTS_TOTAL,
+    START_STAGE_SECONDS,
+    START_STAGE_DONE,
+    STARTED_SECONDS,
+    ENGINE_LOAD_BYTES,
+    FETCH_BYTES_TOTAL,
+    CACHE_BYTES,
+    RESIDENT_BYTES,
+    CPU_SECONDS_TOTAL,
+    GPU_USED_BYTES,
+    GPU_TOTAL_BYTES,
+    GPU_ENGINE_BYTES,
+    GPU_LOAD_RATIO,
 )
 ALARMS = (DISK_FULL, SLOW_LOAD, MIRROR_TIMEOUTS, VERIFY_FAILURES)

@@ -20,6 +20,7 @@ from launcher.cache import content
 from launcher.cache.entries import entries_of, keep
 from launcher.cache.folder_store import FolderStore
 from launcher.cache.folders import storage_error
+from launcher.cache.leftovers import ARCHIVED, GONE
 from launcher.cache.migrate_plan import Item, repo_items
 from launcher.cache.store import Entry, Manifest, is_right
 from launcher.errors import StorageError
@@ -131,7 +132,7 @@ def _check_space(store: FolderStore, size: int) -> None:
 
 def _leaving(hub: Path) -> Path:
     """Where repositories lie that are about to go: a place in the cache that its tools skip."""
-    return hub / ".locks" / "tts-launcher-archived"
+    return hub / ".locks" / ARCHIVED
 
 
 def _remove(hub: Path, repo: str, items: list[Item]) -> None:
@@ -143,7 +144,7 @@ def _remove(hub: Path, repo: str, items: list[Item]) -> None:
         (away / repo).rename(hub / repo)
         away.rmdir()
         raise StorageError(f"{hub / repo} changed meanwhile; it stays.", fix="Run the same command again.")
-    gone = away.with_name(away.name.replace("leaving-", "gone-"))
+    gone = away.with_name(away.name.replace("leaving-", GONE))
     away.rename(gone)
     content.remove_tree(gone)
 
@@ -151,7 +152,7 @@ def _remove(hub: Path, repo: str, items: list[Item]) -> None:
 def recover(hub: Path) -> None:
     """Ends what an interrupted archive began: what it had not looked at yet comes back, the rest goes."""
     for folder in sorted(_leaving(hub).glob("*-*")):
-        if folder.name.startswith("gone-"):
+        if folder.name.startswith(GONE):
             content.remove_tree(folder)
             continue
         for repo in folder.iterdir():

@@ -7,7 +7,7 @@ but by `prepare`; what the user set is kept; secrets of the launcher never enter
 
     <data_dir>/
     ├── cache/            shared by every instance: huggingface/ torch/ ... kokoro/ jieba/ text-normalizer/
-    └── instances/NAME/   run.json run.lock logs/ tmp/ (0700) run/ (0700, sockets)
+    └── instances/NAME/   run.json run.lock logs/ tmp/ (0700) run/ (0700, sockets) library/ jobs/ (0700)
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ class InstancePaths:
         log_dir: rotating logs.
         temp_dir: uploads and generated sound; private (0700), emptied by whoever starts.
         runtime_dir: sockets; private (0700), short enough for a Unix socket's name.
+        library_dir: voices, presets, glossary and history; private (0700), made by the page's process.
+        jobs_dir: jobs and their results; the same.
     """
 
     root: Path
@@ -97,6 +99,8 @@ class InstancePaths:
     log_dir: Path
     temp_dir: Path
     runtime_dir: Path
+    library_dir: Path
+    jobs_dir: Path
 
 
 def cache_dir(config: Config) -> Path:
@@ -125,6 +129,8 @@ def instance_paths(config: Config | tuple[Path, str]) -> InstancePaths:
         log_dir=root / "logs",
         temp_dir=root / "tmp",
         runtime_dir=_runtime_dir(root),
+        library_dir=root / "library",
+        jobs_dir=root / "jobs",
     )
 
 

@@ -20,6 +20,9 @@ from launcher.cache.usage import REMOVED, Repo, Usage, is_leftover_name
 LEAST_AGE_S = 3600.0
 #: A fetch that can be resumed is worth keeping for a while.
 RESUMABLE_S = 7 * 86_400.0
+#: Where `launcher.cache.archive` puts a repository aside, and what its folder is called once it may go.
+ARCHIVED = "tts-launcher-archived"
+GONE = "gone-"
 #: By this file the library knows its own store of contents that repositories share.
 _SHARED_MARKER = ".huggingface-shared-blobs"
 
@@ -101,6 +104,9 @@ def _of_cache(usage: Usage, now: float) -> Iterator[Leftover]:
     for path in _children(usage.cache / ".locks"):
         if path.name.startswith(REMOVED):
             yield Leftover("removed", path, tree_size(path), "a repository whose removal was cut short")
+        elif path.name == ARCHIVED:  # what lies there under another name comes back: see `launcher.cache.archive`
+            for gone in path.glob(f"{GONE}*"):
+                yield Leftover("temporary", gone, tree_size(gone), "what an archive that was cut short has left")
         elif path.is_dir() and path.name not in known:
             locks = list(path.rglob("*.lock"))
             if _youngest_age_s(path, now) > LEAST_AGE_S and all(is_free(lock) for lock in locks):

@@ -22,9 +22,8 @@ from launcher.cache.shape import misshapen
 from launcher.cache.usage import Content, Entry, Repo, Revision
 from launcher.progress import Progress
 
-_READ_BYTES = 1 << 20
-#: Asked of the disk in advance, so that it works while the processor does.
-_AHEAD_BYTES = 16 << 20
+#: So little that what was read is still in the core's own cache when it is hashed.
+_READ_BYTES = 256 << 10
 _TELL_S = 0.2
 #: Flaws of a repository's layout that its library stumbles over; one that holds nothing yet is no damage.
 _FLAWS = {"ref": "ref", "stranger": "layout", "unreadable": "layout"}
@@ -257,15 +256,9 @@ def read_parts(path: Path) -> Iterator[memoryview]:
     try:
         size = os.fstat(descriptor).st_size
         buffer = memoryview(bytearray(min(_READ_BYTES, size) or 1))
-        advise = getattr(os, "posix_fadvise", None)
-        place = asked = 0
-        while True:
-            if advise is not None and place + _AHEAD_BYTES // 2 >= asked and asked < size:
-                advise(descriptor, asked, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
-                asked += _AHEAD_BYTES
-            if not (length := os.readv(descriptor, [buffer]) if hasattr(os, "readv") else _read(descriptor, buffer)):
-                return
-            place += length
+        if hasattr(os, "posix_fadvise"):  # the system reads ahead, so that the disk works while the processor does
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        while length := os.readv(descriptor, [buffer]) if hasattr(os, "readv") else _read(descriptor, buffer):
             yield buffer[:length]
     finally:
         os.close(descriptor)

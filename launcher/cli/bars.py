@@ -13,6 +13,7 @@ from launcher.progress import Part, Progress
 _STAGES = {
     "assemble": "putting the voice together",
     "fetch": "fetching",
+    "grammar": "building the rules for reading numbers in this language, once",
     "import": "importing the engine's packages",
     "list": "asking the mirrors",
     "load": "loading the weights",

@@ -232,7 +232,11 @@ def _fetch_for(context: Context, config: Config, cache: Path) -> Fetch:
         order = ranking.order(endpoints, repo, commit)
         fetcher = Fetcher(staging, order, config.standard, reporting=reporting)
         selection = Selection(tuple(glob.escape(path) for path in paths))
-        fetched = fetcher.fetch(Wanted(repo, commit, selection))
+        try:
+            fetched = fetcher.fetch(Wanted(repo, commit, selection))
+        except FetchError as error:
+            ranking.note_waits(error.rejected)
+            raise
         ranking.learn(endpoints, repo, commit, fetched.rates, fetched.rejected)
         fresh = read_receipt(RepoFolder(staging, repo), commit)
         folder = RepoFolder(cache, repo)

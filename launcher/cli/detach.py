@@ -96,8 +96,10 @@ def _wait(process: subprocess.Popen[bytes], run_file: RunFile, said: Path) -> di
                 snapshot = ask(record, "status")
             except (NotRunningError, StartError):
                 snapshot = {}
-            page = snapshot.get("components", {}).get("page", {})
-            if page.get("pid") is not None or page.get("state") in ("restarting", "failed"):
+            components = snapshot.get("components", {})
+            page = components.get("app", components.get("page", {}))
+            waits = "app" in components and "weights" in components
+            if waits or page.get("pid") is not None or page.get("state") in ("restarting", "failed"):
                 return snapshot
         elif code == 0:
             raise _failure(StartError.exit_code, said)

@@ -41,7 +41,7 @@ def command(context: Context, *, mend: bool, offline: bool) -> int:
     from launcher.doctor.examination import examine, repair, settings_finding
 
     began = time.monotonic()
-    config, error = _settings(context)
+    config, error = settings_or_defaults(context)
     ground = Ground(config, not offline and not config.is_offline, project_dirs(), Path(__file__).resolve().parents[2])
     findings = [settings_finding(config, error), *examine(ground)]
     mended = repair(findings, ground) if mend else []
@@ -56,12 +56,12 @@ def command(context: Context, *, mend: bool, offline: bool) -> int:
             "findings": [{**one.to_json(), "mended": told.get(one.check, "")} for one in findings],
             "seconds": round(seconds, 3),
         },
-        lambda: _screen(config, findings, told, seconds),
+        lambda: screen(config, findings, told, seconds),
     )
     return exit_code(findings)
 
 
-def _settings(context: Context) -> tuple[Config, ConfigError | None]:
+def settings_or_defaults(context: Context) -> tuple[Config, ConfigError | None]:
     """The settings; when they are wrong, the defaults (with the flags, if those are right) and the reason."""
     from launcher.config import load
 
@@ -75,7 +75,15 @@ def _settings(context: Context) -> tuple[Config, ConfigError | None]:
     raise reason
 
 
-def _screen(config: Config, findings: Sequence[Finding], told: dict[str, str], seconds: float) -> str:
+def screen(config: Config, findings: Sequence[Finding], told: dict[str, str], seconds: float | None) -> str:
+    """The findings for a person.
+
+    Args:
+        config: the settings.
+        findings: in the order of the screen.
+        told: what was mended, by the name of the check.
+        seconds: how long it took; ``None`` leaves that out.
+    """
     lines = [f"Instance {config.instance}, {config.data_dir}", ""]
     for one in findings:
         lines += _wrapped(f"  {_MARKS[one.state]:<4}  {one.check:<{_NAME_WIDTH}} ", one.detail)
@@ -100,9 +108,10 @@ def _wrapped(head: str, text: str) -> list[str]:
     return [head + first, *(" " * _INDENT + line for line in others)]
 
 
-def _verdict(counts: dict[str, int], seconds: float) -> str:
+def _verdict(counts: dict[str, int], seconds: float | None) -> str:
     failed, warnings = counts["failed"], counts["warning"]
+    took = "" if seconds is None else f" ({seconds:.1f} s)"
     if not failed and not warnings:
-        return f"All {counts['ok']} checks are well ({seconds:.1f} s)."
+        return f"All {counts['ok']} checks are well{took}."
     parts = [f"{failed} failed"] * bool(failed) + [f"{warnings} to look at"] * bool(warnings)
-    return f"{', '.join(parts)}, {counts['ok']} well ({seconds:.1f} s)."
+    return f"{', '.join(parts)}, {counts['ok']} well{took}."

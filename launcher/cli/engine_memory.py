@@ -6,12 +6,17 @@ Invariant: an unload is done when the engine's process is gone, because only the
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
+from launcher.cache.layout import instance_paths
 from launcher.cli.app import Context
-from launcher.errors import EngineError
+from launcher.errors import ConfigError, EngineError
+from launcher.process.instance import ask, require_running
+from launcher.process.runfile import RunFile, RunRecord
+from launcher.process.snapshot import ALL_ENGINES, ENGINE, kind_of
 
 _POLL_S = 0.1
 _ENDED = ("unloaded", "stopped")
@@ -24,74 +29,122 @@ def _wait_options(command: Any) -> Any:
     return click.option("--wait/--no-wait", default=True, help="Return when it is done (default), or at once.")(command)
 
 
-@click.command(name="load", help="Start the engine again after `engine unload`.")
+@click.command(name="load", help="Start the engine again after `engine unload`; of several all, or the one named.")
+@click.argument("name", default=ALL_ENGINES)
 @_wait_options
 @click.pass_obj
-def load_command(context: Context, wait: bool, timeout_s: float) -> None:
+def load_command(context: Context, name: str, wait: bool, timeout_s: float) -> None:
     """Loads it."""
-    _send(context, "load", ("ready",), "loaded", wait=wait, timeout_s=timeout_s)
+    _send(context, Order("load", name, ("ready",), "loaded"), wait=wait, timeout_s=timeout_s)
 
 
 @click.command(
     name="unload",
     help="End the engine, so that ComfyUI, ollama or another program can use the GPU; the page stays, and the next "
-    "request for speech brings the engine back.",
+    "request for speech brings the engine back. Of several engines all, or the one named, such as engine-2.",
 )
+@click.argument("name", default=ALL_ENGINES)
 @_wait_options
 @click.pass_obj
-def unload_command(context: Context, wait: bool, timeout_s: float) -> None:
+def unload_command(context: Context, name: str, wait: bool, timeout_s: float) -> None:
     """Unloads it."""
-    _send(context, "unload", _ENDED, "unloaded", wait=wait, timeout_s=timeout_s)
+    _send(context, Order("unload", name, _ENDED, "unloaded"), wait=wait, timeout_s=timeout_s)
 
 
-@click.command(name="reload", help="End the engine and start it anew, with what is on the disk now.")
+@click.command(
+    name="reload",
+    help="End the engine and start it anew, with what is on the disk now; of several all, or the one named.",
+)
+@click.argument("name", default=ALL_ENGINES)
 @_wait_options
 @click.pass_obj
-def reload_command(context: Context, wait: bool, timeout_s: float) -> None:
+def reload_command(context: Context, name: str, wait: bool, timeout_s: float) -> None:
     """Reloads it."""
-    _send(context, "restart", ("ready",), "loaded anew", wait=wait, timeout_s=timeout_s)
+    _send(context, Order("restart", name, ("ready",), "loaded anew"), wait=wait, timeout_s=timeout_s)
 
 
-def _send(context: Context, command: str, states: tuple[str, ...], done: str, *, wait: bool, timeout_s: float) -> None:
-    from launcher.cache.layout import instance_paths
-    from launcher.process.instance import ask, require_running
-    from launcher.process.runfile import RunFile
+@dataclass(frozen=True)
+class Order:
+    """What is asked for.
 
+    Attributes:
+        command: of the control socket.
+        name: an engine's, or ``engines`` for all.
+        states: in one of which an engine has obeyed.
+        done: the same in words.
+    """
+
+    command: str
+    name: str
+    states: tuple[str, ...]
+    done: str
+
+
+def _send(context: Context, order: Order, *, wait: bool, timeout_s: float) -> None:
     config = context.load_config()
     paths = instance_paths(config)
     record = require_running(RunFile(paths.run_file, paths.lock_file), config.instance)
-    before = ask(record, "status")["components"]["engine"]
+    before = _engines(record)
+    asked = _asked(order, before)
     free_before = _free_bytes()
     began = time.monotonic()
-    ask(record, command, component="engine")
-    engine = before
-    while wait:
-        engine = ask(record, "status")["components"]["engine"]
-        if engine["state"] in states:
-            break
-        if engine["state"] == "failed":
-            error = engine["error"] or {}
-            raise EngineError(str(error.get("message") or "The engine failed."), fix=str(error.get("fix") or ""))
-        if time.monotonic() - began >= timeout_s:
-            raise EngineError(
-                f"The engine is {engine['state']} after {timeout_s:.0f} s.", fix="Follow it with: tts-launcher status"
-            )
-        time.sleep(_POLL_S)
+    for name in asked if order.command == "restart" else (order.name,):
+        ask(record, order.command, component=name)
+    engines = _wait(record, asked, order.states, timeout_s) if wait else before
     elapsed_s = time.monotonic() - began
     freed = _freed(free_before)
+    who = "The engines are" if len(asked) > 1 else f"The {asked[0]} is"
+    one = f"{who} {order.done} after {elapsed_s:.1f} s."
     context.output.result(
         {
             "instance": config.instance,
-            "state": engine["state"],
-            "was": before["state"],
+            "state": engines[asked[0]]["state"],
+            "was": before[asked[0]]["state"],
+            "engines": {name: engine["state"] for name, engine in engines.items()},
             "elapsed_s": round(elapsed_s, 3),
             "vram_freed_bytes": freed,
         },
-        f"The engine is {done} after {elapsed_s:.1f} s."
-        + (f" {freed / 10**9:.1f} GB of GPU memory came back." if command == "unload" and freed > 0 else "")
+        one + (f" {freed / 10**9:.1f} GB of GPU memory came back." if order.command == "unload" and freed > 0 else "")
         if wait
-        else f"Asked for: {command}.",
+        else f"Asked for: {order.command}.",
     )
+
+
+def _asked(order: Order, engines: dict[str, dict[str, Any]]) -> list[str]:
+    """The engines that will obey."""
+    if order.name != ALL_ENGINES:
+        if order.name not in engines:
+            raise ConfigError(
+                f"There is no engine {order.name!r:.60}.", fix=f"Use {', '.join(engines)}, or no name for all."
+            )
+        return [order.name]
+    # One of several that had failed before stays as it is, unless it is started anew.
+    obeying = [name for name in engines if order.command == "restart" or engines[name]["state"] != "failed"]
+    return obeying or list(engines)
+
+
+def _wait(record: RunRecord, asked: list[str], states: tuple[str, ...], timeout_s: float) -> dict[str, dict[str, Any]]:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        engines = _engines(record)
+        going = [engines[name] for name in asked if engines[name]["state"] not in states]
+        if not going:
+            return engines
+        for engine in going:
+            if engine["state"] == "failed":
+                error = engine["error"] or {}
+                raise EngineError(str(error.get("message") or "The engine failed."), fix=str(error.get("fix") or ""))
+        if time.monotonic() >= deadline:
+            raise EngineError(
+                f"The engine is {going[0]['state']} after {timeout_s:.0f} s.", fix="Follow it with: tts-launcher status"
+            )
+        time.sleep(_POLL_S)
+
+
+def _engines(record: RunRecord) -> dict[str, dict[str, Any]]:
+    """Each engine's part of the snapshot."""
+    components = ask(record, "status")["components"]
+    return {name: part for name, part in components.items() if kind_of(name) == ENGINE}
 
 
 def _free_bytes() -> int:

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from launcher.cli.output import Output
+from launcher.process.snapshot import ENGINE, SERVING, kind_of
 from launcher.progress import Progress
 
 #: Events about progress a second, for a program.
@@ -18,6 +19,7 @@ _STAGE_TEXTS = {
     "page": "page ready",
     "weights": "weights in place",
     "engine": "engine ready",
+    "app": "app ready",
 }
 
 
@@ -101,7 +103,11 @@ class Narration:
 
     def _enter(self, snapshot: dict[str, Any]) -> None:
         state = snapshot["state"]
-        if state == "ready":
+        engines = {name: part["state"] for name, part in snapshot["components"].items() if kind_of(name) == ENGINE}
+        if state == "degraded" and snapshot["components"]["page"]["state"] == "ready" and "ready" in engines.values():
+            away = ", ".join(f"{name} is {each}" for name, each in engines.items() if each not in SERVING)
+            self._event("degraded", {"url": snapshot["url"]}, f"Ready: {snapshot['url']} ({away}; the others serve)")
+        elif state == "ready":
             self._event("ready", {"url": snapshot["url"]}, f"Ready: {snapshot['url']} (Ctrl-C stops it)")
         elif state == "stopping":
             self._event("stopping", {}, "Stopping; Ctrl-C again ends everything at once.")

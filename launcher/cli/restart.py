@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -9,15 +10,21 @@ import click
 
 from launcher.cache.layout import instance_paths
 from launcher.cli.app import Context
-from launcher.errors import StartError
+from launcher.errors import ConfigError, StartError
 from launcher.process.instance import ask, require_running
 from launcher.process.runfile import RunFile, RunRecord
+from launcher.process.snapshot import ENGINE, kind_of
 
 _POLL_S = 0.1
+_COMPONENT = re.compile(r"page|app|engine(-\d{1,2})?|all")
 
 
-@click.command(name="restart", help="Restart the page, the engine or both; earlier crashes are forgotten.")
-@click.argument("component", type=click.Choice(["page", "engine", "all"]), default="all")
+@click.command(
+    name="restart",
+    help="Restart the page, an engine or all; earlier crashes are forgotten. COMPONENT is page, engine, all, or of "
+    "several engines engine-2, engine-3...",
+)
+@click.argument("component", default="all")
 @click.option("--wait/--no-wait", default=True, help="Return when it is ready again (default), or at once.")
 @click.option(
     "--timeout", "timeout_s", type=click.FloatRange(0, 3600), default=300.0, metavar="S", help="Longest wait, seconds."
@@ -25,10 +32,15 @@ _POLL_S = 0.1
 @click.pass_obj
 def command(context: Context, component: str, wait: bool, timeout_s: float) -> None:
     """Restarts what ``component`` names."""
+    if not _COMPONENT.fullmatch(component):
+        raise ConfigError(f"{component!r:.60} cannot be restarted.", fix="Use page, engine, engine-2..., app or all.")
     config = context.load_config()
     paths = instance_paths(config)
     record = require_running(RunFile(paths.run_file, paths.lock_file), config.instance)
-    names = ("page", "engine") if component == "all" else (component,)
+    names = (component,)
+    if component == "all":
+        shown = ask(record, "status")["components"]
+        names = tuple(name for name in shown if kind_of(name) in ("page", "app", ENGINE))
     began = time.monotonic()
     ask(record, "restart", component=component)
     if wait:
@@ -36,7 +48,7 @@ def command(context: Context, component: str, wait: bool, timeout_s: float) -> N
     elapsed_s = time.monotonic() - began
     context.output.result(
         {"instance": config.instance, "component": component, "ready": wait, "elapsed_s": round(elapsed_s, 3)},
-        f"{' and '.join(names).capitalize()} ready again after {elapsed_s:.1f} s."
+        f"{', '.join(names).capitalize()} ready again after {elapsed_s:.1f} s."
         if wait
         else f"Restart of {component} asked for.",
     )

@@ -37,12 +37,13 @@ class Answer:
         connection: http.client.HTTPConnection,
         method: str,
         path: str,
-        body: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | bytes | None,
         headers: Mapping[str, str | bytes],
     ) -> None:
         self._connection = connection
-        content = None if body is None else json.dumps(body).encode()
-        sent = {**headers, "Connection": "close", **({"Content-Type": "application/json"} if content else {})}
+        content = json.dumps(body).encode() if isinstance(body, Mapping) else body
+        kind = "application/json" if isinstance(body, Mapping) else "application/octet-stream"
+        sent = {**headers, "Connection": "close", **({"Content-Type": kind} if content is not None else {})}
         try:
             connection.request(method, path, content, sent)
             self._response = connection.getresponse()

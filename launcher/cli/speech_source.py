@@ -23,6 +23,7 @@ from launcher.errors import EngineError, NotRunningError, SpeechError
 from launcher.frames import Frame
 from launcher.process.child import Child
 from launcher.process.runfile import RunFile, RunRecord
+from launcher.process.snapshot import APP, ENGINE, kind_of
 from launcher.progress import Progress
 
 ReportProgress = Callable[[Progress], None]
@@ -64,19 +65,28 @@ class SpeechSource(Protocol):
 
 @contextlib.contextmanager
 def speech_source(config: Config) -> Iterator[SpeechSource]:
-    """The running instance when there is one, else a private engine that ends with the context.
+    """The running instance when there is one that speaks, else a private engine that ends with the context.
+
+    An instance that runs somebody else's app speaks on that app's page only.
 
     Raises:
         LauncherError: when neither can be had.
     """
-    paths = instance_paths(config)
-    run_file = RunFile(paths.run_file, paths.lock_file)
-    record = run_file.read() if run_file.state() == "running" else None
-    if record is not None and record.port:
-        yield RunningInstance(record)
+    running = running_instance(config)
+    if running is not None:
+        yield running
         return
     with PrivateEngine(config) as engine:
         yield engine
+
+
+def running_instance(config: Config) -> RunningInstance | None:
+    """The running instance; ``None`` when there is none that speaks."""
+    paths = instance_paths(config)
+    run_file = RunFile(paths.run_file, paths.lock_file)
+    record = run_file.read() if run_file.state() == "running" else None
+    speaks = record is not None and record.port and APP not in record.children
+    return RunningInstance(record, config.tls_cert) if record is not None and speaks else None
 
 
 class RunningInstance:
@@ -84,11 +94,13 @@ class RunningInstance:
 
     Args:
         record: says where its port is and which token it wants.
+        certificate: the file of its certificate, when it speaks HTTPS.
     """
 
     name = "running"
 
-    def __init__(self, record: RunRecord) -> None:
+    def __init__(self, record: RunRecord, certificate: str = "") -> None:
+        self._certificate = certificate if record.url.startswith("https:") else ""
         self._host = "127.0.0.1" if record.host in _ANY_HOST else record.host
         self._port = record.port
         # Bytes: http.client would take text for Latin-1, and a token may be any text.
@@ -108,6 +120,14 @@ class RunningInstance:
         with contextlib.closing(self._when_ready("/v1/audio/speech", body, report)) as answer:
             while data := answer.read1(_READ_BYTES):
                 yield data
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | bytes | None = None) -> Answer:
+        """The answer to a request, good or not; close it.
+
+        Raises:
+            NotRunningError: when nobody answers.
+        """
+        return Answer(self._connect(_SILENCE_S), method, path, body, self._headers)
 
     def _when_ready(self, path: str, body: Mapping[str, Any], report: ReportProgress) -> Answer:
         """The good answer to a request, asked again while the instance starts.
@@ -134,11 +154,21 @@ class RunningInstance:
     def _engine_state(self) -> dict[str, Any]:
         with contextlib.closing(Answer(self._connect(_ANSWER_S), "GET", "/api/status", None, self._headers)) as answer:
             snapshot = answer.json()
-        engine = (snapshot.get("components") or {}).get("engine")
-        return engine if isinstance(engine, dict) else {}
+        parts = (snapshot.get("components") or {}).items()
+        engines = [part for name, part in parts if kind_of(name) == ENGINE and isinstance(part, dict)]
+        # Of several engines one that has failed says nothing about the others.
+        return min(engines, key=lambda part: part.get("state") == "failed", default={})
 
     def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
+        if not self._certificate:
+            return http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
+        import ssl
+
+        # This very certificate and no other, whoever signed it; the name in it is the one that visitors use.
+        context = ssl.create_default_context(cafile=self._certificate)
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return http.client.HTTPSConnection(self._host, self._port, timeout=timeout_s, context=context)
 
 
 class PrivateEngine:

@@ -7,6 +7,7 @@ as the port answers; secrets come from the environment or ``.env`` and never fro
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,9 +18,10 @@ from launcher.cli.app import Context
 from launcher.config import Config
 from launcher.engines.choice import choose
 from launcher.engines.environments import EMBEDDED_ENGINE
-from launcher.errors import NotRunningError, StartError
+from launcher.errors import ConfigError, NotRunningError, StartError
 from launcher.process.instance import ask, find_running, stop_instance
 from launcher.process.runfile import AlreadyRunningError, RunFile, RunRecord
+from launcher.profiles.store import BUILTIN, find, recognises, resolve
 
 #: How long an instance that is stopping may take to be gone, beyond its own grace.
 _CLEARING_S = 5.0
@@ -27,9 +29,16 @@ _CLEARING_S = 5.0
 
 @click.command(name="start", help="Start the page and the speech engine; an instance that runs already is shown.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on (LAUNCHER_HOST).")
+@click.option(
+    "--insecure", is_flag=True, help="Let everybody who reaches --host in, without a token (LAUNCHER_INSECURE)."
+)
 @click.option("--port", metavar="N", help="Port of the page and the API; auto takes a free one (LAUNCHER_PORT).")
+@click.option("--app", metavar="NAME", help="builtin, index-tts, heygem or your own; see `apps ls` (LAUNCHER_APP).")
+@click.option("--app-dir", metavar="DIR", help="The app's folder (LAUNCHER_APP_DIR).")
 @click.option("--engine", metavar="NAME", help="Speech engine (LAUNCHER_ENGINE).")
 @click.option("--device", metavar="NAME", help="auto, cpu or cuda:N (LAUNCHER_DEVICE).")
+@click.option("--gpu", metavar="N,M", help="Spread engines over these GPUs, one each (LAUNCHER_GPU).")
+@click.option("--engines", metavar="N", help="So many engines side by side (LAUNCHER_ENGINES).")
 @click.option("--install", is_flag=True, help="Install the engine when it is missing, without asking.")
 @click.option(
     "--offline", is_flag=True, help="Use no network at all; fail when something is missing (LAUNCHER_OFFLINE)."
@@ -41,24 +50,21 @@ _CLEARING_S = 5.0
 @click.pass_obj
 def command(
     context: Context,
+    /,
     *,
-    host: str | None,
-    port: str | None,
-    engine: str | None,
-    device: str | None,
+    insecure: bool,
     install: bool,
     offline: bool,
     open_browser: bool | None,
     replace: bool,
     detach: bool,
     background: bool,
+    **settings: str | None,
 ) -> int:
-    """Starts an instance; returns the exit code."""
+    """Starts an instance; returns the exit code. ``settings`` are options with the name of a setting."""
     flags = {
-        "LAUNCHER_HOST": host,
-        "LAUNCHER_PORT": port,
-        "LAUNCHER_ENGINE": engine,
-        "LAUNCHER_DEVICE": device,
+        **{f"LAUNCHER_{name.upper()}": value for name, value in settings.items()},
+        "LAUNCHER_INSECURE": "yes" if insecure else None,
         "LAUNCHER_OFFLINE": "yes" if offline else None,
         "LAUNCHER_OPEN_BROWSER": None if open_browser is None else ("yes" if open_browser else "no"),
     }
@@ -70,24 +76,50 @@ def command(
         _replace(context, config, run_file)
     if _show_running(context, config, run_file):
         return 0
+    if config.app != BUILTIN:
+        config = _settle_app(context, config, flags)
     if config.is_offline:
         check_offline(config)
-    if config.engine not in ("auto", EMBEDDED_ENGINE) and not background:
+    if config.app == BUILTIN and config.engine not in ("auto", EMBEDDED_ENGINE) and not background:
         _check_engine(context, config, install=install)
     if detach:
         from launcher.cli.detach import start_detached
 
         start_detached(context, config, {name: value for name, value in flags.items() if value is not None}, run_file)
         return 0
+    _run(context, config, run_file, detached=background)
+    return 0
+
+
+def _run(context: Context, config: Config, run_file: RunFile, *, detached: bool) -> None:
+    """Runs the instance in this process until it is stopped."""
     from launcher.cli.foreground import run
 
     try:
-        run(context, config, run_file, detached=background)
+        run(context, config, run_file, detached=detached)
     except AlreadyRunningError:
         # Another `start` was quicker between our look and our lock.
         if not _show_running(context, config, run_file):
             raise
-    return 0
+
+
+def _settle_app(context: Context, config: Config, flags: dict[str, str | None]) -> Config:
+    """Makes sure that the app can be started, from the current folder when that is surely the app's.
+
+    Raises:
+        ConfigError: when it cannot.
+    """
+    profile = find(config, config.app)
+    if not (config.app_dir or profile.directory) and recognises(profile, Path.cwd()):
+        flags["LAUNCHER_APP_DIR"] = str(Path.cwd())
+        config = context.load_config(flags)
+    app = resolve(config)
+    if app.profile.port and config.port == app.profile.port:
+        raise ConfigError(
+            f"The app {config.app} always takes port {app.profile.port}, which LAUNCHER_PORT={config.port} takes, too.",
+            fix="Start with another --port, or put {port} into the profile's command.",
+        )
+    return config
 
 
 def _check_engine(context: Context, config: Config, *, install: bool) -> None:

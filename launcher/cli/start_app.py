@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import click
 
 from launcher.cli.app import Context
 from launcher.errors import ConfigError
+from launcher.profiles.store import BUILTIN, recognise
 
 #: Flags with a value: name to setting.
 _VALUES = {
@@ -23,6 +25,7 @@ _VALUES = {
     "--server-name": "LAUNCHER_HOST",
     "--model-dir": "LAUNCHER_MODEL_DIR",
     "--device": "LAUNCHER_DEVICE",
+    "--app": "LAUNCHER_APP",
 }
 #: Flags without one: name to setting and value.
 _SWITCHES = {
@@ -37,7 +40,7 @@ _SWITCHES = {
 #: Flags that are understood and need nothing here, with the reason; True when they have a value.
 _NEEDLESS = {
     "--deepspeed": (False, "the engine is loaded in another way"),
-    "--cuda-kernel": (False, "kernels are compiled in the background"),
+    "--cuda-kernel": (False, "it is compiled in the background where nvcc and ninja are"),
     "--accel": (False, "the engine decides"),
     "--compile": (False, "the engine decides"),
     "--gui-seg-tokens": (True, "the page has a control for it"),
@@ -114,11 +117,24 @@ def command(ctx: click.Context, arguments: tuple[str, ...]) -> int:
 
     context: Context = ctx.obj
     done = translate(arguments)
-    for remark in done.remarks:
+    for remark in (*done.remarks, *about_folder(context, done.settings, Path.cwd())):
         context.output.note(remark)
     _export(done.settings, os.environ)
     code = ctx.invoke(start)
     return int(code or 0)
+
+
+def about_folder(context: Context, settings: Mapping[str, str], folder: Path) -> list[str]:
+    """A word about a folder that holds a page of its own, which the old script in it would have started."""
+    if "LAUNCHER_APP" in settings or context.load_config().app != BUILTIN:
+        return []
+    profile = recognise(context.load_config(), folder)
+    if profile is None:
+        return []
+    return [
+        f"{folder} holds an app of its own ({profile.title}); this starts the launcher's own page. The app's page: "
+        f"tts-launcher start --app {profile.name}"
+    ]
 
 
 def _export(settings: Mapping[str, str], environ: dict[str, str] | os._Environ[str]) -> None:

@@ -14,6 +14,7 @@ from launcher.cache.layout import instance_paths
 from launcher.cli.app import Context
 from launcher.cli.bars import plain
 from launcher.errors import NotRunningError, StartError
+from launcher.process.crash import SEE_REPORT, crash_line, read_reports
 from launcher.process.instance import ask, find_running
 from launcher.process.instances import find_instances
 from launcher.process.runfile import RunFile
@@ -33,10 +34,11 @@ def command(context: Context, *, every: bool) -> int:
     record = find_running(run_file)
     if record is None:
         state = "crashed" if run_file.state() == "crashed" else "stopped"
+        crashes = [{**report, "lines": []} for report in read_reports(paths.log_dir)[:1]]
+        text = f"Instance {config.instance!r} is not running"
+        text += " (it crashed; the next start clears up)." if state == "crashed" else "."
         context.output.result(
-            {"instance": config.instance, "state": state},
-            f"Instance {config.instance!r} is not running"
-            + (" (it crashed; the next start clears up)." if state == "crashed" else "."),
+            {"instance": config.instance, "state": state, "crashes": crashes}, "\n".join([text, *_crashes(crashes)])
         )
         return NotRunningError.exit_code
     snapshot = ask(record, "status")
@@ -78,9 +80,15 @@ def _as_text(snapshot: dict[str, Any]) -> str:
         error = component["error"]
         if error is not None:
             lines += [f"          {text}" for text in (error["message"], error["fix"]) if text]
+    lines += _crashes(snapshot.get("crashes") or [])
     for warning in snapshot["warnings"]:
         lines.append(f"Warning   {warning['message']} {warning['fix']}".rstrip())
     return "\n".join(lines)
+
+
+def _crashes(reports: list[dict[str, Any]]) -> list[str]:
+    lines = [f"Crash     {crash_line(report)}" for report in reports]
+    return [*lines, f"          {SEE_REPORT}"] if lines else []
 
 
 def _component(component: dict[str, Any]) -> str:

@@ -61,4 +61,5 @@ def _as_json(instance: str, stopped: Stopped) -> dict[str, Any]:
 
 def _as_text(instance: str, stopped: Stopped) -> str:
     manner = " (killed)" if stopped.forced else ""
-    return f"Instance {instance!r} stopped in {stopped.elapsed_s:.1f} s{manner}; its port is free."
+    done = f"Instance {instance!r} stopped in {stopped.elapsed_s:.1f} s{manner}; its port is free."
+    return " ".join([done, *(gpu.sentence() for gpu in stopped.gpus)])

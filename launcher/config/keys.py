@@ -7,6 +7,8 @@ see `launcher.config.reference`); a key that is not ours is a standard name, whi
 from __future__ import annotations
 
 from launcher.config import mirror_list, package_index, parsers
+from launcher.config.access_keys import ACCESS
+from launcher.config.app_keys import APPS
 from launcher.config.key import PREFIX, Key
 from launcher.config.standard_keys import CACHES, NETWORK
 
@@ -27,8 +29,8 @@ _OWN = (
     Key(
         "LAUNCHER_HOST",
         "127.0.0.1",
-        "Address to listen on; anything but loopback needs LAUNCHER_TOKEN.",
-        "监听地址；除本机回环地址外都必须设置 LAUNCHER_TOKEN。",
+        "Address to listen on; anything but loopback needs LAUNCHER_TOKEN or LAUNCHER_USERS.",
+        "监听地址；除本机回环地址外都必须设置 LAUNCHER_TOKEN 或 LAUNCHER_USERS。",
         "0.0.0.0",
         parsers.host,
     ),
@@ -68,6 +70,7 @@ _OWN = (
         parsers.root_path,
         default_note="none",
     ),
+    *APPS,
     Key(
         "LAUNCHER_ENGINE",
         "auto",
@@ -85,10 +88,27 @@ _OWN = (
         parsers.device,
     ),
     Key(
+        "LAUNCHER_ENGINES",
+        "1",
+        "How many engines speak side by side, one request each.",
+        "同时运行的引擎数量，每个引擎一次处理一个请求。",
+        "2",
+        parsers.whole_number(1, 32),
+    ),
+    Key(
+        "LAUNCHER_GPU",
+        "",
+        "Numbers of the GPUs to spread engines over, at least one on each; in place of LAUNCHER_DEVICE.",
+        "引擎使用的多块 GPU 的编号，每块至少运行一个引擎；代替 LAUNCHER_DEVICE。",
+        "0,1",
+        parsers.gpu_numbers,
+        default_note="what LAUNCHER_DEVICE says",
+    ),
+    Key(
         "LAUNCHER_THREADS",
         "0",
-        "CPU threads of the engine; 0 lets it choose.",
-        "引擎使用的 CPU 线程数；0 表示由引擎决定。",
+        "CPU threads of each engine; 0 shares the usable cores among the engines.",
+        "每个引擎使用的 CPU 线程数；0 表示由各引擎平分可用的核心。",
         "2",
         parsers.whole_number(0, 1024),
     ),
@@ -107,6 +127,14 @@ _OWN = (
         "IndexTTS 引擎是否加载从文本识别情感的模型：auto（显存足够时）、yes 或 no。",
         "no",
         parsers.choice("auto", "yes", "no"),
+    ),
+    Key(
+        "LAUNCHER_CUDA_KERNEL",
+        "auto",
+        "Compile IndexTTS-2's vocoder kernel in the background for the next start: auto (with nvcc and ninja) or no.",
+        "在后台编译 IndexTTS-2 声码器的 CUDA 内核，供下次启动使用：auto（有 nvcc 和 ninja 时）或 no。",
+        "no",
+        parsers.choice("auto", "no"),
     ),
     Key(
         "LAUNCHER_IDLE_UNLOAD",
@@ -202,6 +230,22 @@ _OWN = (
         parsers.whole_number(1, 100),
     ),
     Key(
+        "LAUNCHER_LOG_DAYS",
+        "7",
+        "Days that one log file covers before the next one begins; 0 goes by size alone.",
+        "单个日志文件覆盖的天数，超过后轮换；0 表示只按大小轮换。",
+        "1",
+        parsers.whole_number(0, 3650),
+    ),
+    Key(
+        "LAUNCHER_HANG_S",
+        "30",
+        "Seconds without a sign of life after which a process that serves is killed and started again; 0 never.",
+        "已就绪的进程在多少秒内没有心跳时被结束并重启；0 表示从不。",
+        "60",
+        parsers.seconds(0, 86_400),
+    ),
+    Key(
         "LAUNCHER_STOP_GRACE_S",
         "10",
         "Seconds that a process gets to end by itself before it is killed.",
@@ -250,6 +294,30 @@ _OWN = (
         parsers.whole_number(1, 10_000),
     ),
     Key(
+        "LAUNCHER_HISTORY",
+        "yes",
+        "Keep every take with its text, parameters and sound: yes or no.",
+        "是否保存每次合成的文本、参数和声音：yes 或 no。",
+        "no",
+        parsers.choice("yes", "no"),
+    ),
+    Key(
+        "LAUNCHER_HISTORY_BYTES",
+        "2GB",
+        "How much sound of takes is kept; the oldest without a star go first.",
+        "历史记录中声音的最大总量；超出时先删除最早且未加星的记录。",
+        "500MB",
+        parsers.size_bytes(1_000_000, 10**13),
+    ),
+    Key(
+        "LAUNCHER_BATCH_BYTES",
+        "4GB",
+        "How much sound of batch jobs is kept; that of the oldest finished jobs goes first.",
+        "批量任务中声音的最大总量；超出时先删除最早完成的任务的声音。",
+        "20GB",
+        parsers.size_bytes(1_000_000, 10**13),
+    ),
+    Key(
         "LAUNCHER_MIRRORS",
         "",
         "Mirrors that models are fetched from: a list with options, or a .toml file; see docs/mirrors.md.",
@@ -286,6 +354,16 @@ _OWN = (
         default_note="nobody; alarms stand in status and in the log",
     ),
     Key(
+        "LAUNCHER_METRICS_TEXTFILE",
+        "",
+        "File for node_exporter's textfile collector, so that numbers are there while the page is not; ends in .prom.",
+        "供 node_exporter textfile 收集器读取的文件（以 .prom 结尾），页面不可用时仍有指标。",
+        "/var/lib/prometheus/node-exporter/tts.prom",
+        parsers.text,
+        is_path=True,
+        default_note="none",
+    ),
+    Key(
         "LAUNCHER_PACKAGE_INDEX",
         "",
         "Sources of Python packages for engine install, tried in order: pypi, tuna, aliyun, fastest or addresses.",
@@ -312,5 +390,5 @@ _OWN = (
     ),
 )
 
-KEYS: tuple[Key, ...] = _OWN + CACHES + NETWORK
+KEYS: tuple[Key, ...] = _OWN + ACCESS + CACHES + NETWORK
 KEYS_BY_NAME: dict[str, Key] = {key.name: key for key in KEYS}

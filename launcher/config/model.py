@@ -36,16 +36,26 @@ class Config:
     Attributes:
         port: 0 takes a free one, 7860 preferred.
         token: empty when there is none, which only a loopback ``host`` may have.
-        allowed_hosts: names without port; holds ``*`` when any name is allowed.
+        users: ``name:token`` each; see `user_tokens`.
+        insecure: ``yes`` or ``no``: whether ``host`` may be open to a network without a token.
+        allowed_hosts: names without port; holds ``*`` when any name is allowed, ``<address>`` when any address is.
+        trusted_proxies: addresses and networks.
+        tls_cert, tls_key: absolute paths; both or none are set.
         root_path: empty, or starts with ``/`` and does not end with one.
-        threads: 0 lets the engine choose.
+        engines: how many at least; see `devices`.
+        gpu: numbers of the GPUs; empty when ``device`` says where to compute.
+        threads: of each engine; 0 shares the usable cores among them.
         idle_unload: seconds; 0 never.
+        app: ``builtin`` or the name of a profile.
+        app_dir: absolute path; empty when the profile says it.
         engine_python, engine_dir, model_dir: absolute paths; empty when they are not set.
         models: names as `fetch` takes them.
         offline: ``yes`` or ``no``; see `is_offline`.
+        history: ``yes`` or ``no``.
         alarm_urls: whom to tell of alarms, as apprise writes addresses.
+        metrics_textfile: absolute path of the file for node_exporter; empty for none.
         data_dir: absolute.
-        stop_grace_s, restart_window_s: seconds.
+        stop_grace_s, restart_window_s, hang_s: seconds.
         mirrors: a checked list or the absolute path of a ``.toml`` file; see `launcher.hub.endpoints`.
         standard: what the user set (environment or ``.env``) of the standard names, and whatever else stands in
             ``.env``; for the children.
@@ -58,13 +68,23 @@ class Config:
     host: str
     port: int
     token: str
+    users: tuple[str, ...]
+    insecure: str
     allowed_hosts: tuple[str, ...]
     root_path: str
+    app: str
+    app_dir: str
+    trusted_proxies: tuple[str, ...]
+    tls_cert: str
+    tls_key: str
     engine: str
     device: str
+    engines: int
+    gpu: tuple[int, ...]
     threads: int
     precision: str
     qwen: str
+    cuda_kernel: str
     idle_unload: float
     engine_python: str
     engine_dir: str
@@ -72,17 +92,27 @@ class Config:
     models: tuple[str, ...]
     offline: str
     alarm_urls: tuple[str, ...]
+    metrics_textfile: str
     data_dir: Path
     open_browser: str
     log_level: str
     log_max_bytes: int
     log_files: int
+    log_days: int
+    hang_s: float
     stop_grace_s: float
     restart_limit: int
     restart_window_s: float
     max_text_chars: int
     max_body_bytes: int
     queue_size: int
+    rate_limit: int
+    max_connections: int
+    temp_bytes: int
+    temp_hours: int
+    history: str
+    history_bytes: int
+    batch_bytes: int
     mirrors: str
     allow_http_mirrors: str
     shared_cache: str
@@ -95,6 +125,12 @@ class Config:
     warnings: tuple[str, ...]
 
     @property
+    def devices(self) -> tuple[str, ...]:
+        """The device of each engine: as many as are asked for, and at least one on each GPU."""
+        named = [f"cuda:{number}" for number in self.gpu] or [self.device]
+        return tuple(named[index % len(named)] for index in range(max(self.engines, len(named))))
+
+    @property
     def is_offline(self) -> bool:
         """Whether nothing may use the network: by our own setting or by that of the Hub's library."""
         return self.offline == "yes" or self.standard.get("HF_HUB_OFFLINE", "").lower() in _TRUE
@@ -103,6 +139,16 @@ class Config:
     def is_cache_shared(self) -> bool | None:
         """Whether other machines fetch into the same cache; ``None`` when its file system decides."""
         return {"yes": True, "no": False}.get(self.shared_cache)
+
+    @property
+    def user_tokens(self) -> tuple[tuple[str, str], ...]:
+        """Name and token of each user."""
+        return tuple((name, token) for name, _, token in (entry.partition(":") for entry in self.users))
+
+    @property
+    def scheme(self) -> str:
+        """Of the port's address: ``http`` or ``https``."""
+        return "https" if self.tls_cert else "http"
 
     def to_json(self) -> dict[str, Any]:
         """Everything, secrets included, as a JSON object: for a child's standard input and nothing else."""

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from launcher.access.hosts import LOOPBACK_NAMES
+
 Parser = Callable[[str], object]
 
-LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 #: A token protects a machine from its network; 16 characters of base64 hold 96 bits, more than anyone can try.
 MIN_TOKEN_CHARS = 16
 #: Fewer different characters than this is a pattern ("aaaa...", "1212..."), not a secret.
@@ -144,6 +145,13 @@ def engine(value: str) -> str:
     return value
 
 
+def app(value: str) -> str:
+    """``builtin`` or the name of a profile; whether there is such a profile is known when it starts."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", value, re.ASCII):
+        raise BadValue("is not the name of an app.", "Use builtin, index-tts, heygem, or what `apps ls` shows.")
+    return value
+
+
 def models(value: str) -> tuple[str, ...]:
     """Names of models or ``org/name[@revision][:patterns]``, separated by spaces."""
     found = tuple(dict.fromkeys(value.split()))
@@ -163,6 +171,14 @@ def device(value: str) -> str:
     if word not in ("auto", "cpu") and not re.fullmatch(r"cuda:\d{1,3}", word, re.ASCII):
         raise BadValue("is not a device.", "Use auto, cpu, or cuda:0 for the first GPU.")
     return word
+
+
+def gpu_numbers(value: str) -> tuple[int, ...]:
+    """Numbers of GPUs, separated by commas."""
+    words = [word.strip() for word in value.split(",")]
+    if not all(re.fullmatch(r"\d{1,3}", word, re.ASCII) for word in words) or len(set(map(int, words))) < len(words):
+        raise BadValue("is no list of different GPUs.", "Write their numbers with commas between, such as 0,1.")
+    return tuple(map(int, words))
 
 
 def host(value: str) -> str:
@@ -228,6 +244,35 @@ def token(value: str) -> str:
     if len(set(value)) < MIN_TOKEN_DISTINCT_CHARS:
         raise BadValue("repeats a few characters and can be guessed.", MAKE_TOKEN)
     return value
+
+
+def users(value: str) -> tuple[str, ...]:
+    """``name:token`` of each user, separated by commas."""
+    found: dict[str, str] = {}
+    for number, part in enumerate((piece.strip() for piece in value.split(",")), 1):
+        name, _, secret = part.partition(":")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", name, re.ASCII) or name == "token":
+            raise BadValue(f"has no usable name in entry {number}.", "Write it as alice:TOKEN,bob:TOKEN, lower case.")
+        if name in found or secret in found.values():
+            raise BadValue(f"repeats a name or a token in entry {number}.", "Give each user one of their own.")
+        try:
+            found[name] = token(secret)
+        except BadValue as bad:
+            raise BadValue(f"has a bad token for {name}: it {bad.problem}", bad.fix) from None
+    return tuple(f"{name}:{secret}" for name, secret in found.items())
+
+
+def networks(value: str) -> tuple[str, ...]:
+    """Addresses and networks, separated by commas."""
+    from ipaddress import ip_network
+
+    names = tuple(dict.fromkeys(filter(None, (piece.strip() for piece in value.split(",")))))
+    for name in names:
+        try:
+            ip_network(name, strict=False)
+        except ValueError:
+            raise BadValue(f"names {name!r}, which is no address.", "Write it as 127.0.0.1,10.0.0.0/8.") from None
+    return names
 
 
 def plain_secret(value: str) -> str:

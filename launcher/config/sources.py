@@ -12,16 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from launcher.access.hosts import ANY_ADDRESS, ANY_HOST, LOOPBACK_NAMES
 from launcher.config.dotenv_file import DotenvFile, read_dotenv
 from launcher.config.keys import INTERNAL_NAMES, KEYS, KEYS_BY_NAME, PREFIX, Key
 from launcher.config.model import Config, SettingValue
-from launcher.config.parsers import LOOPBACK_NAMES, MAKE_TOKEN, BadValue, absolute_path, is_loopback
+from launcher.config.parsers import MAKE_TOKEN, BadValue, absolute_path, is_loopback
 from launcher.errors import ConfigError
 
 MASK = "********"
 APP_NAME = "tts-launcher"
 #: Settings whose empty value is an empty tuple.
-_LISTS = frozenset({"LAUNCHER_ALLOWED_HOSTS", "LAUNCHER_MODELS"})
+_LISTS = frozenset(
+    {"LAUNCHER_ALLOWED_HOSTS", "LAUNCHER_GPU", "LAUNCHER_MODELS", "LAUNCHER_USERS", "LAUNCHER_TRUSTED_PROXIES"}
+)
 _OFFICIAL_HUB = "https://huggingface.co"
 
 
@@ -197,20 +200,29 @@ def _default_data_dir(report: _Report) -> Path | None:
 def _check_together(found: Mapping[str, _Found], parsed: dict[str, Any], report: _Report) -> None:
     """The rules that need more than one setting."""
     host, hosts = parsed["LAUNCHER_HOST"], parsed["LAUNCHER_ALLOWED_HOSTS"]
-    has_token = bool(found["LAUNCHER_TOKEN"].text)
+    has_token = bool(found["LAUNCHER_TOKEN"].text or found["LAUNCHER_USERS"].text)
     if host and not has_token and not is_loopback(host):
-        report.problems.append(
-            (
-                f"LAUNCHER_HOST={host!r} ({found['LAUNCHER_HOST'].source}) is open to the network without a token.",
-                f"Set LAUNCHER_TOKEN, or use 127.0.0.1. {MAKE_TOKEN}",
+        if parsed["LAUNCHER_INSECURE"] == "yes":
+            report.warnings.append(
+                f"LAUNCHER_HOST={host!r} is open to the network and LAUNCHER_INSECURE lets everybody in."
             )
-        )
+        else:
+            report.problems.append(
+                (
+                    f"LAUNCHER_HOST={host!r} ({found['LAUNCHER_HOST'].source}) is open to the network without a token.",
+                    f"Set LAUNCHER_TOKEN or LAUNCHER_USERS, use 127.0.0.1, or say --insecure. {MAKE_TOKEN}",
+                )
+            )
     if hosts and "*" in hosts and not has_token:
         report.problems.append(
             (
                 "LAUNCHER_ALLOWED_HOSTS='*' lets any web page reach this machine without a token.",
                 f"Set LAUNCHER_TOKEN, or list the names. {MAKE_TOKEN}",
             )
+        )
+    if bool(parsed["LAUNCHER_TLS_CERT"]) != bool(parsed["LAUNCHER_TLS_KEY"]):
+        report.problems.append(
+            ("Of LAUNCHER_TLS_CERT and LAUNCHER_TLS_KEY only one is set.", "Set both for HTTPS, or none.")
         )
     if found["TRANSFORMERS_CACHE"].text:
         report.warnings.append(
@@ -223,15 +235,17 @@ def _check_together(found: Mapping[str, _Found], parsed: dict[str, Any], report:
         )
 
 
-def _allowed_hosts(host: str, listed: tuple[str, ...]) -> tuple[str, ...]:
+def _allowed_hosts(host: str, listed: tuple[str, ...], *, has_token: bool) -> tuple[str, ...]:
     """The names that a Host header may carry.
 
-    Beyond loopback there is always a token, which a page of another origin does not have; so without a list any name
-    is allowed there, because nobody knows all names and addresses under which a machine is reached.
+    Beyond loopback nobody knows all names and addresses under which a machine is reached. With a token any name is
+    allowed there without a list, because a page of another origin does not have it; without one any address is, because
+    another site can lead its name here but not an address.
     """
-    if not is_loopback(host) and not listed:
-        return ("*",)
-    return tuple(dict.fromkeys((*LOOPBACK_NAMES, host, *listed)))
+    if not is_loopback(host) and not listed and has_token:
+        return (ANY_HOST,)
+    any_address = () if is_loopback(host) or has_token else (ANY_ADDRESS,)
+    return tuple(dict.fromkeys((*LOOPBACK_NAMES, host, *any_address, *listed)))
 
 
 def _build(
@@ -250,7 +264,10 @@ def _build(
         if not key.is_ours and found[key.name].source != "default":
             standard[key.name] = str(parsed[key.name])
     own = {key.attribute: parsed[key.name] for key in KEYS if key.is_ours}
-    own["allowed_hosts"] = _allowed_hosts(own["host"], own["allowed_hosts"])
+    has_token = bool(own["token"] or own["users"])
+    own["allowed_hosts"] = _allowed_hosts(own["host"], own["allowed_hosts"], has_token=has_token)
+    if own["gpu"]:  # who looks at one device only looks at the first one's
+        own["device"] = f"cuda:{own['gpu'][0]}"
     return Config(
         **own,
         standard=standard,

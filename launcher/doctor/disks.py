@@ -131,7 +131,7 @@ def check_logs(ground: Ground) -> Finding:
 
 
 def _number(path: Path) -> int:
-    tail = path.name.rpartition(".")[2]
+    tail = path.name.removesuffix(".gz").rpartition(".")[2]
     return int(tail) if tail.isdigit() else 0
 
 

@@ -69,6 +69,11 @@ def examine(ground: Ground, checks: dict[str, Check] | None = None) -> list[Find
             return [*findings, Finding("Mirrors", FAILED, error.message, error.fix)]
 
 
+def look_at(ground: Ground, checks: dict[str, Check]) -> list[Finding]:
+    """Runs these checks one after the other and returns their findings."""
+    return [_look(name, check, ground) for name, check in checks.items()]
+
+
 def _look(name: str, check: Check, ground: Ground) -> Finding:
     try:
         return check(ground)

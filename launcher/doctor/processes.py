@@ -53,7 +53,7 @@ def check_port(ground: Ground) -> Finding:
 
 def check_leftovers(ground: Ground) -> Finding:
     """Nothing of an earlier run is left: processes, or the run file of a crash."""
-    from launcher.process.identity import find_stale
+    from launcher.process.identity import find_alike, find_stale
 
     config, run_file = ground.config, _run_file(ground)
     if run_file.state() == "running":
@@ -69,6 +69,10 @@ def check_leftovers(ground: Ground) -> Finding:
     if record is not None:
         fix = "Run doctor --fix, which clears up; so does the next start."
         return Finding("Leftovers", WARNING, "the last run crashed and left its run file", fix, lambda: _end(ground))
+    alike = find_alike(config.instance, str(config.data_dir), ground.project_dirs, record)
+    if alike:
+        named = listed([f"{facts.describe()}: {verdict.reason}" for facts, verdict in alike], 2)
+        return Finding("Leftovers", OK, f"none of ours; left alone: {named}")
     return Finding("Leftovers", OK, "none")
 
 

@@ -7,6 +7,7 @@ engine is installed the answer costs no look at GPUs or models, because every st
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -110,7 +111,7 @@ class Ground:
     _found: tuple[Gpu, ...] | None = field(default=None, init=False)
 
     def gpu(self) -> Gpu | None:
-        """The GPU that the settings leave to the engine; ``None`` without one."""
+        """The GPU that the settings leave to the engine, of several the smallest; ``None`` when one is not there."""
         if self.config.device == "cpu":
             return None
         if self._found is None:
@@ -118,8 +119,10 @@ class Ground:
 
             found = gpus() if self.find_gpus is None else self.find_gpus()
             self._found = visible(found, self.config.standard)
-        number = int(self.config.device.partition(":")[2] or 0)
-        return self._found[number] if number < len(self._found) else None
+        numbers = self.config.gpu or (int(self.config.device.partition(":")[2] or 0),)
+        if max(numbers) >= len(self._found):
+            return None
+        return min((self._found[number] for number in numbers), key=lambda gpu: gpu.vram_total_bytes)
 
 
 def choose(config: Config, *, find_gpus: Callable[[], Sequence[Gpu]] | None = None) -> EngineChoice:
@@ -200,11 +203,13 @@ def candidate(ground: Ground, recipe: Recipe) -> Candidate:
     config = ground.config
     found, foreign = installed(config, recipe.engine), bool(config.engine_python)
     gpu = ground.gpu()
-    memory = memory_plan(gpu, config, recipe.half)
+    together = max(Counter(config.devices).values())  # so many engines meet on one card
+    memory = memory_plan(gpu, config, recipe.half, together)
     weights = _weights(config, recipe.engine, memory)
     needs = recipe.vram_full_bytes if memory.precision == "fp32" else recipe.vram_half_bytes
     if memory.precision != "fp32" and memory.qwen == "yes":
         needs += _QWEN_HALF_BYTES
+    needs *= together
     one = Candidate(recipe, found, foreign, weights, gpu, needs, memory, "")
     return replace(one, obstacle=_obstacle(one, config))
 

@@ -7,11 +7,15 @@ answer is empty and comes at once.
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 _MIB = 1024 * 1024
+#: One of these is there on Linux where a driver is: on the machine, in a container, under WSL.
+_DRIVER_SIGNS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/nvhost-ctrl")
 #: A driver that has just been loaded may need seconds for its first answer; one that hangs must not hang us.
 _SMI_TIMEOUT_S = 15.0
 _SMI_FIELDS = "index,uuid,name,driver_version,memory.total,memory.free,compute_cap"
@@ -120,8 +124,15 @@ def command_of(pid: int) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
+def may_have_nvml() -> bool:
+    """Whether a driver may be there: binding to its library takes 3 MB and 20 ms, which most machines can be spared."""
+    return sys.platform != "linux" or any(Path(sign).exists() for sign in _DRIVER_SIGNS)
+
+
 def read_nvml() -> tuple[Gpu, ...] | None:
     """What the driver's library says; ``None`` where there is none."""
+    if not may_have_nvml():
+        return None
     import pynvml
 
     try:

@@ -39,15 +39,16 @@ class MemoryPlan:
         return {"precision": self.precision, "qwen": self.qwen}
 
 
-def memory_plan(gpu: Gpu | None, config: Config, half: str = "fp16") -> MemoryPlan:
+def memory_plan(gpu: Gpu | None, config: Config, half: str = "fp16", engines: int = 1) -> MemoryPlan:
     """The plan for an engine on a GPU.
 
     Args:
         gpu: ``None`` is a computer without one.
         config: the settings, which win.
         half: the half precision that the engine has, ``fp16`` or ``bf16``.
+        engines: how many share the GPU's memory.
     """
-    precision, qwen, reason = _by_hardware(gpu, half)
+    precision, qwen, reason = _by_hardware(gpu, half, engines)
     by_hand = [name for name, value in (("PRECISION", config.precision), ("QWEN", config.qwen)) if value != "auto"]
     if config.precision != "auto":
         precision = config.precision
@@ -58,12 +59,13 @@ def memory_plan(gpu: Gpu | None, config: Config, half: str = "fp16") -> MemoryPl
     return MemoryPlan(precision, qwen, reason)
 
 
-def _by_hardware(gpu: Gpu | None, half: str) -> tuple[str, str, str]:
+def _by_hardware(gpu: Gpu | None, half: str, engines: int) -> tuple[str, str, str]:
     if gpu is None:
         return "fp32", "yes", "Without a GPU the engine computes as upstream does, in fp32."
-    size = f"{gpu.vram_total_bytes / _GB:.1f} GB of GPU memory"
-    if gpu.vram_total_bytes >= ROOMY_VRAM_BYTES:
+    share_bytes = gpu.vram_total_bytes // engines
+    size = f"{share_bytes / _GB:.1f} GB of GPU memory" + (f" for each of {engines} engines" if engines > 1 else "")
+    if share_bytes >= ROOMY_VRAM_BYTES:
         return "fp32", "yes", f"With {size} everything fits as upstream computes it, in fp32."
-    if gpu.vram_total_bytes >= SMALL_VRAM_BYTES:
+    if share_bytes >= SMALL_VRAM_BYTES:
         return half, "yes", f"With {size} the emotion model fits beside the others in {half}."
     return half, "no", f"With {size} the engine computes in {half} and leaves the emotion model out."

@@ -96,6 +96,7 @@ def nobody_answers(repo: str, silent: Mapping[str, str]) -> FetchError:
     return FetchError(
         f"No mirror answers for {repo}{_silence(silent)}.",
         fix="Check the name and the connection, add a mirror, or work with what is there: --offline.",
+        rejected=silent,
     )
 
 

@@ -83,16 +83,23 @@ def missing(cache: Path, parts: Sequence[Part]) -> list[Missing]:
     return found
 
 
-def offline_error(config: Config, engine: str, lacking: Sequence[Missing]) -> FetchError:
-    """What to say when something that an engine needs is missing and no network may be used."""
+def offline_error(config: Config, engine: str, lacking: Sequence[Missing], *, models: Sequence[str] = ()) -> FetchError:
+    """What to say when something is missing and no network may be used.
+
+    Args:
+        config: the settings.
+        engine: what needs it.
+        lacking: what is missing.
+        models: what to fetch; empty for the engine's own and those of ``LAUNCHER_MODELS``.
+    """
     names = [one.describe() for one in lacking]
     shown = ", ".join(names[:_MOST_NAMES]) + (f" and {len(names) - _MOST_NAMES} more" * (len(names) > _MOST_NAMES))
     size = sum(one.size_bytes for one in lacking)
     total = f"; {size / _MB:,.1f} MB together" if len(lacking) > 1 and size else ""
-    models = " ".join((*(entry.name for entry in needed_by(engine)), *config.models))
+    named = " ".join(models or (*(entry.name for entry in needed_by(engine)), *config.models))
     return FetchError(
         f"No network may be used, and {hub_cache(config)} lacks {shown}{total}.",
-        fix=f"Run once with a network: tts-launcher fetch {models}; or copy that folder from a machine that has them.",
+        fix=f"Run once with a network: tts-launcher fetch {named}; or copy that folder from a machine that has them.",
     )
 
 
@@ -127,7 +134,11 @@ def bring(
         ordered = ranking.order(endpoints, one.repo, one.revision)
         told = replace(reporting, progress=whole.begin(one))
         bring_back(config, RepoFolder(hub_cache(config), one.repo).root.name, reporting.progress, reporting.note)
-        fetched = Fetcher(hub_cache(config), ordered, config.standard, reporting=told).fetch(one, update=update)
+        try:
+            fetched = Fetcher(hub_cache(config), ordered, config.standard, reporting=told).fetch(one, update=update)
+        except FetchError as error:
+            ranking.note_waits(error.rejected)
+            raise
         ranking.learn(endpoints, one.repo, one.revision, fetched.rates, fetched.rejected)
         whole.end()
         done.append((one, fetched))

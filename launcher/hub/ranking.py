@@ -104,6 +104,15 @@ class Ranking:
         speeds = self.speeds()
         return tuple(sorted(endpoints, key=lambda one: (one.url in rejected, -speeds.get(one.url, 0.0) * one.weight)))
 
+    def note_waits(self, rejected: Mapping[str, str]) -> None:
+        """Puts on record which mirrors kept a transfer waiting, also one that failed.
+
+        Args:
+            rejected: address to why it does not serve, as a clause.
+        """
+        for url, reason in rejected.items():
+            note_mirror(self._path.parent, url, reason)
+
     def learn(
         self,
         endpoints: Sequence[Endpoint],
@@ -120,8 +129,7 @@ class Ranking:
             rates: address to bytes per second of one connection.
             rejected: address to why it was left out or dropped, as a clause.
         """
-        for url, reason in rejected.items():
-            note_mirror(self._path.parent, url, reason)
+        self.note_waits(rejected)
         reports = [
             ProbeReport(one.url, one.kind, repo, revision, rejected.get(one.url, ""), bytes_per_s=rates.get(one.url))
             for one in endpoints

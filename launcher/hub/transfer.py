@@ -393,7 +393,6 @@ class Transfer:
         reasons = {
             one.url: one.out or job.excluded.get(one) or one.last_trouble or one.silence for one in self._mirrors
         }
-        return FetchError(
-            f"{what} {job.file.path} of {self._source.repo}: {reasons_text(reasons)}.",
-            fix="Run the same command again later, or add a mirror: what is there already stays.",
-        )
+        fix = "Run the same command again later, or add a mirror: what is there already stays."
+        message = f"{what} {job.file.path} of {self._source.repo}: {reasons_text(reasons)}."
+        return FetchError(message, fix=fix, rejected=reasons)

@@ -6,26 +6,27 @@ secret; ``Retry-After`` is the honest moment at which the next try should succee
 
 from __future__ import annotations
 
-import base64
-import json
 import math
-import os
 import time
-from collections import deque
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 from launcher.access import LOGIN_PATH, AccessRules, Denial, check, login_cookie_header
+from launcher.access.attempts import Attempts
+from launcher.access.audit import AuditLog
+from launcher.access.clients import Asker, Network, find_asker
+from launcher.access.login_page import fill, render_login
+from launcher.access.rules import who_asks
 from launcher.process.exchange import Request, Response
 
 #: Clients such as OpenAI's ignore a longer pause and fall back to a guess of half a second.
 MAX_RETRY_AFTER_S = 60
-#: Wrong tokens a minute, from everybody together: a person mistypes, a program guesses.
-MAX_WRONG_LOGINS = 10
+#: Wrong tokens a minute, of one address and of everybody together: a person mistypes, a program guesses.
+MAX_WRONG_LOGINS, MAX_WRONG_LOGINS_OF_ALL = 10, 60
 _LOGIN_WINDOW_S = 60.0
+METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FOLDER = Path(__file__).resolve().parent
 
 
@@ -38,7 +39,10 @@ class Answers:
         remaining_s: seconds until the page should be up; ``None`` when it will not come up by itself.
         last_lines: the page's and engine's last log lines, for a person who looks at a failure.
         root_path: path under which a reverse proxy shows everything; empty or ``/...``.
+        trusted: reverse proxies that say who asks.
+        audit: gets logins and refusals.
         clock: monotonic seconds.
+        metrics: makes the text of `/metrics`.
     """
 
     def __init__(
@@ -49,15 +53,21 @@ class Answers:
         remaining_s: Callable[[], float | None],
         last_lines: Callable[[], dict[str, list[str]]],
         root_path: str = "",
+        trusted: tuple[Network, ...] = (),
+        audit: AuditLog | None = None,
         clock: Callable[[], float] = time.monotonic,
+        metrics: Callable[[], str] = lambda: "",
     ) -> None:
+        self._metrics = metrics
         self._rules = rules
         self._snapshot = snapshot
         self._remaining_s = remaining_s
         self._last_lines = last_lines
         self._root_path = root_path
-        self._clock = clock
-        self._wrong_logins: deque[float] = deque(maxlen=MAX_WRONG_LOGINS)
+        self._trusted = trusted
+        self._audit = audit or AuditLog(None)
+        self._wrong_logins = Attempts(MAX_WRONG_LOGINS, _LOGIN_WINDOW_S, clock, total=MAX_WRONG_LOGINS_OF_ALL)
+        self._denials = Attempts(MAX_WRONG_LOGINS, _LOGIN_WINDOW_S, clock, total=MAX_WRONG_LOGINS_OF_ALL)
 
     def needs_body(self, request: Request) -> bool:
         """Whether a request's body is read: the login form's only, and only from who may send it."""
@@ -69,15 +79,38 @@ class Answers:
         denial = self._check(request)
         if denial is not None:
             return self._refuse(request, denial)
-        if path == "/healthz":
-            return Response.of_json(200, {"status": "ok"})
         if path == LOGIN_PATH:
             return self._login(request)
-        if path == "/api/status":
-            return Response.of_json(200, self._snapshot(), {"X-Loading": "1"})  # tells our script from the page's
+        known = self._known(path)
+        if known is not None:
+            return known
         if request.wants_page:
             return self._loading_page()
         return self._not_yet(path)
+
+    def gate(self, request: Request) -> Response | None:
+        """The response to what must not reach somebody else's app, or is not for it; ``None`` lets the request pass."""
+        path = self._path(request)
+        denial = self._check(request)
+        if denial is not None:
+            return self._refuse(request, denial)
+        if path == LOGIN_PATH and self._rules.holders:
+            return self._login(request)
+        return self._known(path) if path in ("/healthz", "/metrics") else None
+
+    def is_secure(self, request: Request) -> bool:
+        """Whether the visitor's own connection is encrypted, as far as it or a trusted proxy says."""
+        return self._asker(request).is_secure
+
+    def _known(self, path: str) -> Response | None:
+        """What can be told without the page."""
+        if path == "/healthz":
+            return Response.of_json(200, {"status": "ok"})
+        if path == "/api/status":
+            return Response.of_json(200, self._snapshot(), {"X-Loading": "1"})  # tells our script from the page's
+        if path == "/metrics":
+            return Response(200, self._metrics().encode(), METRICS_MEDIA_TYPE)
+        return None
 
     def _path(self, request: Request) -> str:
         root = self._root_path
@@ -94,7 +127,18 @@ class Answers:
             query=request.query,
         )
 
+    def _asker(self, request: Request) -> Asker:
+        return find_asker(request.peer, request.headers, self._trusted, is_secure=request.is_secure)
+
+    def _note(self, event: str, request: Request, status: int, code: str = "", who: str = "") -> None:
+        address = self._asker(request).address
+        self._audit.write(
+            event, who=who, address=address, method=request.method, path=self._path(request), status=status, code=code
+        )
+
     def _refuse(self, request: Request, denial: Denial) -> Response:
+        if not self._denials.take(self._asker(request).address):  # a flood must not push everything else out
+            self._note("denied", request, denial.status, denial.code)
         if denial.status == 401 and request.wants_page:
             return self._login_page(401)
         headers = {"WWW-Authenticate": "Bearer"} if denial.status == 401 else {}
@@ -102,42 +146,31 @@ class Answers:
 
     def _login(self, request: Request) -> Response:
         home = f"{self._root_path}/"
-        if not self._rules.token:
+        if not self._rules.holders:
             return Response(303, headers={"Location": home})
         if request.method != "POST":
             return self._login_page(200)
-        now = self._clock()
-        if len(self._wrong_logins) == MAX_WRONG_LOGINS and now - self._wrong_logins[0] < _LOGIN_WINDOW_S:
-            return self._login_page(429, "too_many", {"Retry-After": str(int(_LOGIN_WINDOW_S))})
-        form = parse_qs(request.body.decode("utf-8", errors="replace"))
-        cookie = login_cookie_header(self._rules, form.get("token", [""])[0])
+        asker = self._asker(request)
+        wait_s = self._wrong_logins.wait_s(asker.address)
+        if wait_s:
+            self._note("login", request, 429, "too_many_attempts")
+            return self._login_page(429, "too_many", {"Retry-After": str(wait_s)})
+        typed = parse_qs(request.body.decode("utf-8", errors="replace")).get("token", [""])[0]
+        cookie = login_cookie_header(self._rules.holders, typed, is_secure=asker.is_secure)
         if cookie is None:
-            self._wrong_logins.append(now)
+            self._wrong_logins.note(asker.address)
+            self._note("login", request, 401, "token_wrong")
             return self._login_page(401, "wrong")
+        self._note("login", request, 303, who=who_asks(self._rules, {"cookie": cookie.partition(";")[0]}))
         return Response(303, headers={"Location": home, "Set-Cookie": cookie})
 
     def _login_page(self, status: int, problem: str = "", headers: dict[str, str] | None = None) -> Response:
-        return self._page("login.html", status, {"problem": problem}, headers or {})
+        return _page(status, render_login(self._root_path, problem), headers or {})
 
     def _loading_page(self) -> Response:
         data = {"snapshot": self._snapshot(), "log": self._last_lines()}
-        return self._page("loading.html", 503, data, self._retry_headers())
-
-    def _page(self, name: str, status: int, data: dict[str, Any], headers: dict[str, str]) -> Response:
-        nonce = base64.b64encode(os.urandom(18)).decode()
-        # "<" is the only character by which text inside a script element could end it.
-        embedded = json.dumps({**data, "root": self._root_path}, ensure_ascii=False).replace("<", "\\u003c")
-        # The data last: what a log line says must not be taken for a placeholder.
-        text = (_FOLDER / name).read_text(encoding="utf-8")
-        text = text.replace("{{nonce}}", nonce).replace("{{root}}", escape(self._root_path, quote=True))
-        text = text.replace("{{data}}", embedded)
-        policy = (
-            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
-            "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        )
-        return Response(
-            status, text.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": policy, **headers}
-        )
+        template = (_FOLDER / "loading.html").read_text(encoding="utf-8")
+        return _page(503, fill(template, self._root_path, data), self._retry_headers())
 
     def _not_yet(self, path: str) -> Response:
         headers = self._retry_headers()
@@ -159,6 +192,12 @@ class Answers:
         if remaining_s is None:
             return {"x-should-retry": "false"}  # OpenAI's clients obey it
         return {"Retry-After": str(min(MAX_RETRY_AFTER_S, max(1, math.ceil(remaining_s))))}
+
+
+def _page(status: int, page: tuple[str, str], headers: dict[str, str]) -> Response:
+    """A page with its policy."""
+    text, policy = page
+    return Response(status, text.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": policy, **headers})
 
 
 def _error(status: int, message: str, kind: str, code: str, headers: dict[str, str]) -> Response:

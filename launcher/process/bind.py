@@ -45,10 +45,10 @@ def bind_port(host: str, port: int) -> socket.socket:
     return _bind(host, 0)
 
 
-def url_of(host: str, port: int, root_path: str = "") -> str:
+def url_of(host: str, port: int, root_path: str = "", scheme: str = "http") -> str:
     """The address under which a browser on this machine reaches the port."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{shown}:{port}{root_path}"
+    return f"{scheme}://{shown}:{port}{root_path}"
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
-#: Lines kept for the message about a crash.
-LAST_LINES = 12
+#: Lines kept for the report of a crash.
+LAST_LINES = 200
 #: A longer line is cut: a child that writes no line end must not fill the memory.
 MAX_LINE_BYTES = 8192
 #: How long its last words may take to arrive after it has ended.
@@ -33,7 +33,7 @@ class ChildSpec:
     """How to start a child.
 
     Attributes:
-        component: ``page``, ``engine`` or ``weights``.
+        component: ``page``, ``engine``, ``engine-2``... or ``weights``.
         argv: command line; holds no secret.
         environment: all of it, without the instance's mark.
         settings: what its standard input says, as `webui/settings.py` reads it.
@@ -58,6 +58,35 @@ class LogSink(Protocol):
         """Keeps one line; callable from any thread."""
 
 
+class RunningChild(Protocol):
+    """What a keeper needs of a child; `Child` is one."""
+
+    pid: int
+
+    @property
+    def last_lines(self) -> list[str]:
+        """The last lines that it printed."""
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The most memory that it had at a time, once it has ended; ``None`` when that is not known."""
+
+    def terminate(self) -> None:
+        """Asks it to end."""
+
+    def kill(self) -> None:
+        """Ends it."""
+
+
+class Spawn(Protocol):
+    """Starts a child: `Child`, or a stand-in."""
+
+    def __call__(
+        self, spec: ChildSpec, *, logs: LogSink, on_exit: Callable[[Any, int], None], descriptor: int | None
+    ) -> RunningChild:
+        """The running child; ``on_exit`` is called in another thread with it and its exit status."""
+
+
 class Child:
     """A running child.
 
@@ -78,6 +107,9 @@ class Child:
         self._logs = logs
         self._on_exit = on_exit
         self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        #: Held while it is collected or signalled: a number that has been given back is never signalled.
+        self._collecting = threading.Lock()
+        self.peak_bytes: int | None = None
         self._level, self._in_traceback = "info", False
         settings = dict(spec.settings)
         if spec.takes_listener:
@@ -117,11 +149,10 @@ class Child:
 
     def kill(self) -> None:
         """Ends it and everything in its session's process group."""
-        if not self.alive:
-            return
-        if os.name == "posix":
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+        with self._collecting:
+            if self.alive and os.name == "posix":
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGKILL)
         self._signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
 
     def join(self, timeout_s: float) -> bool:
@@ -137,7 +168,7 @@ class Child:
 
     def _signal(self, number: int) -> None:
         # Popen knows whether it has collected the child, so a reused pid is never signalled.
-        with contextlib.suppress(OSError):
+        with self._collecting, contextlib.suppress(OSError):
             self._process.send_signal(number)
 
     def _wait(self) -> None:
@@ -147,11 +178,23 @@ class Child:
                 os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+            self._collect()
         status = self._process.wait()
         self._reader.join(_LAST_WORDS_S)
         with contextlib.suppress(OSError):
             self._stdin.close()
         self._on_exit(self, status)
+
+    def _collect(self) -> None:
+        """Takes the exit status of a child that has ended, and what it used."""
+        if sys.platform == "win32":
+            return
+        with self._collecting, contextlib.suppress(ChildProcessError):  # a signal has collected it: then no figures
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            if pid == self.pid:
+                self._process.returncode = os.waitstatus_to_exitcode(status)
+                # Kilobytes, but bytes on macOS (getrusage(2) of either).
+                self.peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
     def _read_lines(self) -> None:
         output = self._process.stdout

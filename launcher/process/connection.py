@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from launcher.process.exchange import MAX_HEAD_BYTES, BadRequestError, Request, Response, parse_head
 from launcher.process.loop import READ, WRITE, Loop
+from launcher.process.tls import Stream
 
 #: A browser sends its head in one packet; 5 s forgive a bad line and stop a slow-header attack.
 HEAD_TIMEOUT_S = 5.0
@@ -38,17 +39,23 @@ class Connection:
         answer: makes the response; called once.
         needs_body: whether ``answer`` wants the request's body.
         on_close: called once when it has ended.
+        peer: address of the other end.
+        is_secure: whether ``sock`` speaks TLS.
     """
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: Stream,
         loop: Loop,
         *,
         answer: Answer,
         needs_body: Callable[[Request], bool],
         on_close: Callable[[Connection], None],
+        peer: str = "",
+        is_secure: bool = False,
     ) -> None:
+        self.peer = peer
+        self._is_secure = is_secure
         self._sock = sock
         self._loop = loop
         self._answer = answer
@@ -109,7 +116,8 @@ class Connection:
                     return
                 if end > MAX_HEAD_BYTES:
                     raise BadRequestError(431, "The request's header is too large.")
-                self._request = parse_head(bytes(self._received[: end + 4]))
+                head = parse_head(bytes(self._received[: end + 4]))
+                self._request = replace(head, peer=self.peer, is_secure=self._is_secure)
                 del self._received[: end + 4]
             request = self._request
             if self._needs_body(request):

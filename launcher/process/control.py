@@ -71,6 +71,10 @@ class ControlServer:
             delay_s = max(0.0, self._next_publish - self._loop.clock())
             self._publishing = self._loop.call_later(delay_s, self._send_snapshots)
 
+    def offer(self, name: str, command: Command) -> None:
+        """Adds a command."""
+        self._commands[name] = command
+
     def close(self) -> None:
         """Ends every connection and stops listening."""
         if self._publishing is not None:

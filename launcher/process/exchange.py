@@ -34,6 +34,8 @@ class Request:
         path: decoded, without the query.
         headers: names in lower case; the last of several equal names counts, except Host (refused when doubled).
         body_bytes: announced length; ``None`` for a chunked body.
+        peer: address of the connection's other end; empty when it has none.
+        is_secure: whether the connection speaks TLS.
     """
 
     method: str
@@ -42,6 +44,8 @@ class Request:
     headers: Mapping[str, str]
     body_bytes: int | None = 0
     body: bytes = b""
+    peer: str = ""
+    is_secure: bool = False
 
     @property
     def wants_page(self) -> bool:

@@ -37,6 +37,7 @@ class ProcessFacts:
             when the environment cannot be read.
         status: psutil's word (``running``, ``sleeping``, ``stopped``, ``zombie``, ``disk-sleep``, ...).
         parent_pid: its parent's number; 0 when it has none.
+        is_contained: whether it lives in a container: it counts processes apart from us (Linux).
     """
 
     pid: int
@@ -47,6 +48,7 @@ class ProcessFacts:
     mark: str | None
     status: str
     parent_pid: int
+    is_contained: bool = False
 
     def describe(self) -> str:
         """``pid 12 (python webui.py, owner mia)``: for messages to a person."""
@@ -87,6 +89,7 @@ def observe(pid: int) -> ProcessFacts | None:
                 mark=None if environment is None else environment.get(MARK_VARIABLE, ""),
                 status=process.status(),
                 parent_pid=process.ppid(),
+                is_contained=_is_contained(pid),
             )
     except (psutil.Error, ValueError, OverflowError):
         # Gone meanwhile; or no pid at all: negative, or beyond the system's range.
@@ -119,6 +122,14 @@ def still(facts: ProcessFacts) -> bool:
     except psutil.AccessDenied:
         return True
     except (psutil.NoSuchProcess, ValueError, OverflowError):
+        return False
+
+
+def _is_contained(pid: int) -> bool:
+    """Whether the process lives in another space of process numbers; false where that is not to be seen."""
+    try:
+        return not Path(f"/proc/{pid}/ns/pid").samefile("/proc/self/ns/pid")
+    except OSError:
         return False
 
 

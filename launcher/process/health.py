@@ -21,10 +21,46 @@ class Patience:
     Attributes:
         hello_s: from its start to its first word; covers imports from a cold, slow disk (measured: 7 s warm).
         silence_s: from any word to the next one until it is ready; covers reading large weights without a report.
+        hung_s: from one sign of life to the next once it is ready; 0 for as long as it likes.
     """
 
     hello_s: float = 180.0
     silence_s: float = 900.0
+    hung_s: float = 30.0
+
+
+class Pulse:
+    """Whether a child that gives signs of life goes on with it.
+
+    Who neither promised nor gave one is not judged. What counts is time in which the observer itself was awake: after a
+    pause of the whole machine, or of the observer alone, nobody is late.
+
+    Args:
+        limit_s: longest silence; 0 for no limit.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        #: How often to `look`.
+        self.interval_s = max(0.05, limit_s / 10)
+        self._silent_s = 0.0
+        self._looked_at = 0.0
+        self._beats = False
+
+    def begin(self, now: float, *, beats: bool) -> None:
+        """A child that serves now is watched: at once when it has promised ``beats``, else from its first one on."""
+        self._beats, self._silent_s, self._looked_at = beats, 0.0, now
+
+    def beat(self) -> None:
+        """It has given a sign of life."""
+        self._beats, self._silent_s = True, 0.0
+
+    def look(self, now: float) -> bool:
+        """Whether it has been silent for too long at ``now``, monotonic seconds."""
+        awake_s = min(max(0.0, now - self._looked_at), 2 * self.interval_s)
+        self._looked_at = now
+        self._silent_s += awake_s
+        return self._beats and 0 < self.limit_s <= self._silent_s
 
 
 @dataclass

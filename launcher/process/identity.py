@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from launcher.process.facts import (
@@ -30,8 +30,10 @@ from launcher.process.runfile import RunRecord
 __all__ = [
     "MARK_VARIABLE",
     "ProcessFacts",
+    "StaleScripts",
     "Verdict",
     "current_owner",
+    "find_alike",
     "find_stale",
     "judge",
     "new_mark",
@@ -48,15 +50,35 @@ _OPTION_WITH_VALUE = re.compile(r"-[^-cmWX]*(?P<letter>[cmWX])(?P<value>.*)", re
 _PAGE_SCRIPT = "webui.py"
 _ENGINE_MODULE = "webui.engine.worker"
 _LAUNCHER_MODULE = "launcher"
+_SHELL = re.compile(r"(ba|da|z|k)?sh")
 _LAUNCHER_SCRIPTS = ("tts-launcher", "tts-launcher.exe")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a process is ours, and why, as one sentence for a person."""
+    """Whether a process is ours, and why, as one sentence for a person.
+
+    Attributes:
+        ours, reason: as said.
+        alike: it is not ours, but all that speaks against it is whose or where it is: worth naming.
+    """
 
     ours: bool
     reason: str
+    alike: bool = False
+
+
+@dataclass(frozen=True)
+class StaleScripts:
+    """Scripts that, running from a folder without a launcher, are left over from an earlier run of an app.
+
+    Attributes:
+        folders: the app's folder in each form under which a process may know it.
+        scripts: paths below it, or ``-m module``.
+    """
+
+    folders: tuple[str, ...]
+    scripts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -77,6 +99,7 @@ def judge(
     project_dirs: Sequence[str],
     record: RunRecord | None,
     own_pids: frozenset[int],
+    stale: StaleScripts | None = None,
 ) -> Verdict:
     """Decides whether a process belongs to an instance.
 
@@ -88,33 +111,67 @@ def judge(
         project_dirs: folders whose ``webui.py`` is ours, absolute and without symbolic links.
         record: the run record that the instance left, if there is one.
         own_pids: this process and its ancestors.
+        stale: what the profile of the app that is about to start calls left over.
 
     Returns:
         The verdict; its reason completes no other sentence and ends with a full stop.
     """
     refusal = _refusal(facts, owner, own_pids)
     if refusal:
-        return Verdict(False, refusal)
+        alike = bool(_recorded(facts, record)) or _is_alike(facts, instance, data_dir, project_dirs)
+        return Verdict(False, refusal, alike and facts.pid > 0 and facts.pid not in own_pids)
     component = _recorded(facts, record)
     if component:
         return Verdict(True, f"The run file names it as the {component} of instance {instance!r}.")
     if facts.mark:
         return _judge_mark(facts.mark, instance, data_dir, record)
-    return _judge_unmarked(facts, project_dirs)
+    return _judge_app(facts, stale) or _judge_unmarked(facts, project_dirs)
+
+
+def find_alike(
+    instance: str, data_dir: str, project_dirs: Sequence[str], record: RunRecord | None
+) -> list[tuple[ProcessFacts, Verdict]]:
+    """Processes that look like leftovers of the instance and are to be left alone, each with the reason.
+
+    They are other people's, live in containers, or have ended and wait to be collected.
+
+    Args:
+        instance, data_dir, project_dirs, record: as in `find_stale`.
+    """
+    folders, owner, mine = _forms(project_dirs), current_owner(), own_pids()
+    found: list[tuple[ProcessFacts, Verdict]] = []
+    for facts in observe_all():
+        verdict = judge(
+            facts,
+            instance=instance,
+            data_dir=data_dir,
+            owner=owner,
+            project_dirs=folders,
+            record=record,
+            own_pids=mine,
+        )
+        if verdict.alike:
+            found.append((facts, verdict))
+    return found
 
 
 def find_stale(
-    *, instance: str, data_dir: str, project_dirs: Sequence[str], record: RunRecord | None
+    *,
+    instance: str,
+    data_dir: str,
+    project_dirs: Sequence[str],
+    record: RunRecord | None,
+    stale: StaleScripts | None = None,
 ) -> list[tuple[ProcessFacts, Verdict]]:
     """Every running process that belongs to the instance, oldest first, this command and its ancestors excepted.
 
     Call it when no supervisor of the instance holds the lock: what it finds then is left over.
 
     Args:
-        instance, data_dir, record: as in `judge`.
+        instance, data_dir, record, stale: as in `judge`.
         project_dirs: folders whose ``webui.py`` is ours; symbolic links are followed.
     """
-    folders = sorted({str(form) for path in map(Path, project_dirs) for form in (path.absolute(), path.resolve())})
+    folders = _forms(project_dirs)
     owner, mine = current_owner(), own_pids()
     found: list[tuple[ProcessFacts, Verdict]] = []
     for facts in observe_all():
@@ -128,10 +185,23 @@ def find_stale(
             project_dirs=folders,
             record=record,
             own_pids=mine,
+            stale=stale,
         )
         if verdict.ours:
             found.append((facts, verdict))
     return sorted(found, key=lambda pair: (pair[0].created_at, pair[0].pid))
+
+
+def _forms(project_dirs: Sequence[str]) -> list[str]:
+    """Folders under every name that a process may know them by."""
+    return sorted({str(form) for path in map(Path, project_dirs) for form in (path.absolute(), path.resolve())})
+
+
+def _is_alike(facts: ProcessFacts, instance: str, data_dir: str, project_dirs: Sequence[str]) -> bool:
+    """Whether a process carries the instance's mark or runs one of our programs from our folder."""
+    if facts.mark:
+        return facts.mark.startswith(mark_prefix(instance, data_dir))
+    return _judge_unmarked(replace(facts, mark=""), project_dirs).ours
 
 
 def _refusal(facts: ProcessFacts, owner: str, own_pids: frozenset[int]) -> str:
@@ -144,6 +214,8 @@ def _refusal(facts: ProcessFacts, owner: str, own_pids: frozenset[int]) -> str:
         return f"It has ended already and waits for its parent, pid {facts.parent_pid}, to collect it."
     if not owner or facts.owner != owner:
         return f"It belongs to {facts.owner or 'an unknown user'}, not to {owner or 'a known user'}."
+    if facts.is_contained:
+        return "It lives in a container of its own: end it with the container's own commands."
     return ""
 
 
@@ -168,6 +240,35 @@ def _judge_mark(mark: str, instance: str, data_dir: str, record: RunRecord | Non
     if other == instance:
         return Verdict(False, f"It belongs to an instance {instance!r} with another data folder.")
     return Verdict(False, f"It belongs to another instance, {other!r}.")
+
+
+def _judge_app(facts: ProcessFacts, stale: StaleScripts | None) -> Verdict | None:
+    """The verdict over a process that an app's profile calls left over; ``None`` for every other one."""
+    if stale is None or facts.mark is None:
+        return None
+    program = _run_by_python(facts.command)
+    if not (program.script or program.module):
+        program = _run_by_shell(facts.command)
+    place = _absolute(program.script, facts.cwd) if program.script else None
+    for folder in stale.folders:
+        for script in stale.scripts:
+            module = script.removeprefix("-m ").strip() if script.startswith("-m ") else ""
+            runs = (
+                program.module == module and facts.cwd is not None and _within(facts.cwd, folder)
+                if module
+                else place is not None and _same_path(place, f"{folder}/{script}")
+            )
+            if runs:
+                return Verdict(True, f"It runs {script} from {folder}, the app's folder, without a launcher.")
+    return None
+
+
+def _run_by_shell(command: Sequence[str]) -> _Program:
+    """The script that a shell runs, or that runs by itself."""
+    words = list(command)
+    if words and _SHELL.fullmatch(_base_name(words[0])):
+        words = [word for word in words[1:] if not word.startswith("-")] if "-c" not in words else []
+    return _Program(script=words[0]) if words else _Program()
 
 
 def _judge_unmarked(facts: ProcessFacts, project_dirs: Sequence[str]) -> Verdict:
@@ -232,6 +333,10 @@ def _absolute(path: str, cwd: str | None) -> str | None:
     if cwd is None and not PurePath(path).is_absolute():
         return None
     return os.path.normpath(PurePath(cwd or "", path))
+
+
+def _same_path(first: str, second: str) -> bool:
+    return os.path.normcase(os.path.normpath(first)) == os.path.normcase(os.path.normpath(second))
 
 
 def _within(path: str, folder: str) -> bool:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launcher.channel import Channel, ChannelError
 from launcher.errors import NotRunningError, StartError, StopError
 from launcher.process.runfile import RunFile, RunRecord
+
+if TYPE_CHECKING:
+    from launcher.process.facts import ProcessFacts
+    from launcher.process.video_memory import Returned
 
 #: A supervisor that lives answers within milliseconds; one that is swapped out may need longer.
 ANSWER_TIMEOUT_S = 5.0
@@ -32,15 +36,22 @@ class Stopped:
         pids: the processes that are gone.
         forced: whether any had to be killed.
         elapsed_s: how long it took.
+        gpus: what became of the GPUs' memory; empty without a GPU.
     """
 
     pids: tuple[int, ...]
     forced: bool
     elapsed_s: float
+    gpus: tuple[Returned, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The value as a JSON object."""
-        return {"pids": list(self.pids), "forced": self.forced, "elapsed_s": round(self.elapsed_s, 3)}
+        return {
+            "pids": list(self.pids),
+            "forced": self.forced,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "gpus": [gpu.to_json() for gpu in self.gpus],
+        }
 
 
 def find_running(run_file: RunFile, *, timeout_s: float = _RECORD_TIMEOUT_S) -> RunRecord | None:
@@ -118,6 +129,7 @@ def stop_instance(run_file: RunFile, instance: str, grace_s: float) -> Stopped:
     from launcher.process.facts import observe, same_time
     from launcher.process.ports import wait_port_free
     from launcher.process.terminate import terminate_tree
+    from launcher.process.video_memory import MemoryBefore
 
     started = time.monotonic()
     pid, created_at = _holder(run_file, instance)
@@ -125,17 +137,47 @@ def stop_instance(run_file: RunFile, instance: str, grace_s: float) -> Stopped:
     if facts is None or (created_at and not same_time(facts.created_at, created_at)):
         raise NotRunningError(f"Instance {instance!r} has just ended.", fix="Start it with `tts-launcher start`.")
     record = run_file.read()
+    memory = MemoryBefore()
     teardown = terminate_tree(facts, grace_s=grace_s + _CLEARING_S, ask=_asker(record, grace_s))
     if teardown.survivors:
-        left = "; ".join(each.describe() for each in teardown.survivors)
-        raise StopError(f"Not everything ended: {left}.", fix="End these processes by hand, with their owner's rights.")
+        raise survivors_error("Not everything ended", teardown.survivors)
     if record is not None and record.port and not wait_port_free(record.host, record.port, _CLEARING_S):
         raise StopError(
             f"Port {record.port} is still in use after every process has ended.",
             fix="See who holds it, or start on another one with --port auto.",
         )
     clear_after_crash(run_file, pid)
-    return Stopped(tuple(each.pid for each in teardown.stopped), teardown.forced, time.monotonic() - started)
+    pids = tuple(each.pid for each in teardown.stopped)
+    return Stopped(pids, teardown.forced, time.monotonic() - started, memory.compare(pids))
+
+
+def survivors_error(what: str, survivors: Sequence[ProcessFacts]) -> StopError:
+    """Who did not end, and what to do about each.
+
+    Args:
+        what: the sentence's beginning.
+        survivors: at least one.
+    """
+    from launcher.process.facts import current_owner, observe
+
+    # As they are now: what holds a process shows in its state.
+    now = [observe(each.pid) or each for each in survivors]
+    left = "; ".join(each.describe() for each in now)
+    return StopError(f"{what}: {left}.", fix=" ".join(dict.fromkeys(way_out(each, current_owner()) for each in now)))
+
+
+def way_out(facts: ProcessFacts, owner: str) -> str:
+    """What a person can do about a process that did not end, one sentence; ``owner`` is who asks."""
+    if facts.status == "disk-sleep":
+        return (
+            f"Process {facts.pid} waits in the kernel, often for a GPU's driver or a disk that does not answer: it "
+            "ends when that answers; else only a restart of the machine ends it."
+        )
+    if facts.owner and facts.owner != owner:
+        return f"End process {facts.pid} with the rights of {facts.owner}."
+    if facts.status == "tracing-stop":
+        return f"A debugger holds process {facts.pid}: end the debugger first."
+    return f"End process {facts.pid} by hand (kill -9 {facts.pid}), and look at what starts it again if it comes back."
 
 
 def clear_after_crash(run_file: RunFile, pid: int) -> None:

@@ -7,47 +7,27 @@ time; what a child that has gone still says is not heard.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from launcher.errors import LauncherError
-from launcher.process.child import ChildSpec, LogSink, describe_exit
+from launcher.process.child import ChildSpec, LogSink, RunningChild, Spawn, describe_exit
+from launcher.process.crash import SEE_REPORT, Crash, gave_up
 from launcher.process.health import CrashBudget, Patience
 from launcher.process.loop import Loop, Timer
 from launcher.process.snapshot import Status
 from launcher.process.timings import StartTimes
+from launcher.process.vigil import Vigil
 from launcher.progress import Progress
+
+__all__ = ["RESTART_GRACE_S", "Hooks", "Keeper", "RunningChild", "Spawn"]
 
 #: A child's last report travels through another socket than the news of its end; it gets this long to arrive.
 _LAST_REPORT_S = 0.05
 #: A requested restart waits for the old child at most this long before it is killed.
 RESTART_GRACE_S = 5.0
-
-
-class RunningChild(Protocol):
-    """What the keeper needs of a child; `launcher.process.child.Child` is one."""
-
-    pid: int
-
-    @property
-    def last_lines(self) -> list[str]:
-        """The last lines that it printed."""
-
-    def terminate(self) -> None:
-        """Asks it to end."""
-
-    def kill(self) -> None:
-        """Ends it."""
-
-
-class Spawn(Protocol):
-    """Starts a child: `launcher.process.child.Child`, or a stand-in."""
-
-    def __call__(
-        self, spec: ChildSpec, *, logs: LogSink, on_exit: Callable[[Any, int], None], descriptor: int | None
-    ) -> RunningChild:
-        """The running child; ``on_exit`` is called in another thread with it and its exit status."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +41,16 @@ class Hooks:
         ready: serves now.
         down: no longer serves; called before anything else is decided.
         failed: will not be started again by itself; gets the message and the fix.
+        crashed: has ended and nobody had asked for it; returns what may be shown of that.
     """
 
     changed: Callable[[], None]
-    before_start: Callable[[], int | None]
-    started: Callable[[], None]
-    ready: Callable[[], None]
-    down: Callable[[], None]
+    before_start: Callable[[], int | None] = lambda: None
+    started: Callable[[], None] = lambda: None
+    ready: Callable[[], None] = lambda: None
+    down: Callable[[], None] = lambda: None
     failed: Callable[[dict[str, str]], None] = lambda error: None
+    crashed: Callable[[Crash], Crash] = lambda crash: crash
 
 
 class Keeper:
@@ -107,19 +89,17 @@ class Keeper:
         self._logs = logs
         self._hooks = hooks
         self._budget = budget
-        self._patience = patience
+        self._vigil = Vigil(loop, patience, self._on_silence)
         self._times = times
         self._spawn = spawn
         self._started_at = 0.0
         self._is_fork = False
         self._last_words: list[str] = []
         self._failure: dict[str, str] | None = None
-        self._silent_s = 0.0
         self._restarting = False
         self._stopping = False
         self._unloading = False
         self._wanted_again = False
-        self._deadline: Timer | None = None
         self._backoff: Timer | None = None
         self._kill: Timer | None = None
 
@@ -164,7 +144,7 @@ class Keeper:
             return
         self._status.components[self.component].pid = self.child.pid
         self._log("info", f"{self.component} started as pid {self.child.pid}")
-        self._expect_word(self._patience.hello_s)
+        self._vigil.begin()
         self._hooks.started()
         self._hooks.changed()
 
@@ -175,6 +155,9 @@ class Keeper:
         if self.child is None or (pid is not None and pid != self.child.pid and os.name != "nt"):
             return
         event = message["event"]
+        if event == "alive":
+            self._vigil.beat()
+            return
         if event == "failed":
             text = str(message.get("message") or f"The {self.component} failed.")
             self._failure = {"message": text, "fix": str(message.get("fix") or "")}
@@ -185,9 +168,9 @@ class Keeper:
         elif event == "replaced" and not (self._stopping or self._restarting or self._unloading):
             self._was_replaced(message.get("status"))
         elif event == "ready" and self.state in ("starting", "restarting"):
-            self._became_ready(message.get("info"))
+            self._became_ready(message)
         elif event in ("hello", "progress") and self.state in ("starting", "restarting"):
-            self._expect_word(self._patience.silence_s)
+            self._vigil.heard()
             self._note_progress(message.get("progress"))
         self._hooks.changed()
 
@@ -259,7 +242,7 @@ class Keeper:
         self._kill_child()
 
     def _end_child(self, grace_s: float) -> None:
-        self._cancel("_deadline")
+        self._vigil.end()
         self._cancel("_kill")
         if self.child is not None:
             self.child.terminate()
@@ -273,20 +256,22 @@ class Keeper:
     def _became_unloaded(self) -> None:
         self._unloading = False
         self._status.enter(self.component, "unloaded")
-        self._status.stage(self.component, "waiting")
+        self._status.rest(self.component)
         self._log("info", f"{self.component} is unloaded; the next request brings it back")
         self._hooks.changed()
         if self._wanted_again:
             self.load()
 
-    def _became_ready(self, info: Any) -> None:
-        self._cancel("_deadline")
+    def _became_ready(self, message: dict[str, Any]) -> None:
+        self._vigil.end()
         if not (self._spec.is_task or self._is_fork):
             self._times.note(self.component, self._loop.clock() - self._started_at)
+        info = message.get("info")
         self._status.components[self.component].info = info if isinstance(info, dict) else {}
         self._status.enter(self.component, "ready")
         self._status.finish(self.component, "done")
         self._log("info", f"{self.component} ready after {self._loop.clock() - self._started_at:.1f} s")
+        self._vigil.serves(beats=message.get("beats") is True)
         self._hooks.ready()
 
     def _note_progress(self, data: Any) -> None:
@@ -296,13 +281,9 @@ class Keeper:
             except (KeyError, TypeError, ValueError):
                 self._log("warning", f"{self.component} sent a progress report that is none")
 
-    def _expect_word(self, within_s: float) -> None:
-        self._cancel("_deadline")
-        self._silent_s = within_s
-        self._deadline = self._loop.call_later(within_s, self._on_silence)
-
-    def _on_silence(self) -> None:
-        self._log("error", f"{self.component} has said nothing for {self._silent_s:g} s and is killed")
+    def _on_silence(self, what: str) -> None:
+        self._log("error", f"{self.component} {what} and is killed")
+        self._hooks.down()
         self._kill_child()
 
     def _on_exit_thread(self, child: RunningChild, status: int) -> None:
@@ -316,11 +297,10 @@ class Keeper:
 
     def _judge_exit(self, child: RunningChild, status: int) -> None:
         """Decides what the end of a child means."""
-        was_silent = self._deadline is not None and self._deadline.due <= self._loop.clock()
         self._last_words = child.last_lines
         self.child = None
         self._status.components[self.component].pid = None
-        self._cancel("_deadline")
+        self._vigil.end()
         self._cancel("_kill")
         self._log("info", f"{self.component} {describe_exit(status)}")
         if self._stopping:
@@ -334,30 +314,44 @@ class Keeper:
             self._hooks.changed()
         elif self._failure is not None:
             self._give_up(self._failure)
-        elif was_silent:
-            self._crashed(f"said nothing for {self._silent_s:g} s")
         else:
-            self._crashed(describe_exit(status))
+            self._crashed(self._vigil.verdict or describe_exit(status), status, child)
 
     def _was_replaced(self, status: object) -> None:
         """The child has put a fresh process in the place of a crashed one, which counts as every crash does."""
+        self._last_words = self.last_lines
+        known = status if isinstance(status, int) else None
+        self._crashed("crashed" if known is None else describe_exit(known), known, self.child)
         self._started_at, self._is_fork = self._loop.clock(), True
-        self._crashed(describe_exit(status) if isinstance(status, int) else "crashed")
 
-    def _crashed(self, what: str) -> None:
+    def _describe(self, what: str, status: int | None, child: RunningChild | None) -> Crash:
+        progress = self._status.components[self.component].progress
+        return Crash(
+            component=self.component,
+            what=what,
+            status=status,
+            stage=progress.stage if progress else "ready" if self.state == "ready" else "start",
+            pid=None if child is None else child.pid,
+            ran_s=round(self._loop.clock() - self._started_at, 3),
+            peak_bytes=None if child is None else child.peak_bytes,
+            at=time.time(),
+            lines=tuple(self._last_words),
+        )
+
+    def _crashed(self, what: str, status: int | None = None, child: RunningChild | None = None) -> None:
         component = self._status.components[self.component]
+        crash = self._hooks.crashed(self._describe(what, status, child))
         pause_s = self._budget.record(self._loop.clock())
         if pause_s is None:
-            times = "once" if self._budget.crashes == 1 else f"{self._budget.crashes} times"
-            message = f"The {self.component} {what}; it crashed {times} within {self._budget.window_s:g} s."
-            last = self._last_words[-1] if self._last_words else ""
-            # Weights are brought for the engine, and again when it is started anew.
-            again = "engine" if self._spec.is_task else self.component
-            error = {
-                "message": f"{message} Last line: {last}" if last else message,
-                "fix": f"See `tts-launcher logs --component {self.component}`, mend the cause, then run "
-                f"`tts-launcher restart {again}`.",
-            }
+            error = gave_up(
+                self.component,
+                crash.about(),
+                times=self._budget.crashes,
+                window_s=self._budget.window_s,
+                lines=crash.lines,
+                # Weights are brought for the engine, and again when it is started anew.
+                again="engine" if self._spec.is_task else self.component,
+            )
             if self.child is None:
                 self._give_up(error)
             else:
@@ -365,14 +359,17 @@ class Keeper:
                 self._end_child(RESTART_GRACE_S)
             return
         component.restarts += 1
-        component.error = {"message": f"The {self.component} {what}; it is started again.", "fix": ""}
+        component.error = {
+            "message": f"The {self.component} {crash.about()}; it is started again.",
+            "fix": SEE_REPORT,
+        }
         self._status.enter(self.component, "restarting")
         if self.child is None:
             self._log("warning", f"{self.component} {what}; starts again in {pause_s:.1f} s")
             self._backoff = self._loop.call_later(pause_s, self.start)
         else:
             self._log("warning", f"{self.component} {what}; it has put another one in its place")
-            self._expect_word(self._patience.silence_s)
+            self._vigil.heard()
         self._hooks.changed()
 
     def _give_up(self, error: dict[str, str]) -> None:

@@ -9,15 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from launcher.access.clients import is_counted
 from launcher.errors import PortError
 from launcher.process.connection import Answer, Connection
 from launcher.process.exchange import Request
 from launcher.process.loop import READ, Loop, Timer
+from launcher.process.tls import Stream, TlsStream
+
+if TYPE_CHECKING:
+    import ssl
 
 #: Connections that are answered at a time; what comes meanwhile waits in the kernel's backlog.
 MAX_CONNECTIONS = 256
+#: Of these, for one address; a browser opens six, and this machine's own programs are not counted.
+MAX_OF_ONE_ADDRESS = 64
 _SWEEP_S = 0.5
 #: Pause when the system is out of descriptors; those who ask wait in the backlog meanwhile.
 _EXHAUSTED_PAUSE_S = 0.2
@@ -32,6 +41,8 @@ class Listener:
         answer, needs_body: as `Connection` takes them.
         rebind: makes a new listening socket for the same address or raises `PortError`, where a child cannot share
             ``sock`` (Windows); ``None`` where it can.
+        tls: makes the port speak HTTPS.
+        is_counted: whether the connections of an address are limited.
     """
 
     def __init__(
@@ -42,7 +53,12 @@ class Listener:
         answer: Answer,
         needs_body: Callable[[Request], bool],
         rebind: Callable[[], socket.socket] | None = None,
+        tls: ssl.SSLContext | None = None,
+        is_counted: Callable[[str], bool] = lambda address: is_counted(address, ()),
     ) -> None:
+        self._tls = tls
+        self._is_counted = is_counted
+        self._addresses: Counter[str] = Counter()
         self._sock: socket.socket | None = sock
         self._loop = loop
         self._answer = answer
@@ -115,32 +131,53 @@ class Listener:
             if self._sock is None or not self._accepting:
                 return
             try:
-                sock, _ = self._sock.accept()
+                sock, address = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError:
                 self._loop.unwatch(self._sock)
                 self._loop.call_later(_EXHAUSTED_PAUSE_S, self._watch)
                 return
-            self._serve(sock)
+            self._serve(sock, str(address[0]) if address else "")
             if len(self._connections) >= MAX_CONNECTIONS:
                 self._loop.unwatch(self._sock)
                 return
 
-    def _serve(self, sock: socket.socket) -> None:
+    def _serve(self, sock: socket.socket, address: str) -> None:
+        if self._addresses[address] >= MAX_OF_ONE_ADDRESS:
+            sock.close()
+            return
         sock.setblocking(False)
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream: Stream = sock
+        try:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                stream = TlsStream(sock, self._tls)
+        except OSError:  # it has gone already
+            sock.close()
+            return
+        if self._is_counted(address):
+            self._addresses[address] += 1
         connection = Connection(
-            sock, self._loop, answer=self._answer, needs_body=self._needs_body, on_close=self._forget
+            stream,
+            self._loop,
+            answer=self._answer,
+            needs_body=self._needs_body,
+            on_close=self._forget,
+            peer=address,
+            is_secure=self._tls is not None,
         )
-        if sock.fileno() >= 0:  # it may have ended already
+        if stream.fileno() >= 0:  # it may have ended already
             self._connections.add(connection)
         if self._sweep is None and self._connections:
             self._sweep = self._loop.call_later(_SWEEP_S, self._end_overdue)
 
     def _forget(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._addresses[connection.peer] -= 1
+        if self._addresses[connection.peer] <= 0:
+            del self._addresses[connection.peer]
         self._watch()
 
     def _end_overdue(self) -> None:

@@ -1,4 +1,4 @@
-"""Reading the log: the last lines, and every line that comes, across rotated files.
+"""Reading the log: the last lines, and every line that comes, across rotated and packed files.
 
 Invariants: reading never blocks or changes the writer; a rotation in between neither loses nor repeats a line; only
 whole lines are given out.
@@ -6,17 +6,21 @@ whole lines are given out.
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import gzip
 import itertools
 import os
 import re
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-LOG_NAME = "launcher.log"
+from launcher.process.log_files import FileKey, key_of, log_path, packed_key, packed_path
+
 _BLOCK_BYTES = 64 * 1024
 #: How often `follow` looks for new lines: quick for an eye, and nearly free.
 _POLL_S = 0.1
@@ -72,11 +76,6 @@ def wanted(*, component: str | None = None, since: str = "", pattern: re.Pattern
     return test
 
 
-def log_path(log_dir: Path, number: int) -> Path:
-    """The current file (number 0) or the one that was rotated ``number`` times."""
-    return log_dir / (f"{LOG_NAME}.{number}" if number else LOG_NAME)
-
-
 def read_lines(log_dir: Path, *, test: Wanted = any_line, last: int = 200) -> list[str]:
     """The newest lines, oldest first; empty when there is no log.
 
@@ -106,7 +105,7 @@ def follow(log_dir: Path, *, test: Wanted = any_line, stop: threading.Event, las
         history = _newest(files, test, last)
         current = files[0] if files else None
         if current is not None:
-            current.file.seek(current.end)
+            _skip(current)
         # From here on the generator owns the files.
         lines = itertools.chain(history, _coming(log_dir, stop, current, stack.pop_all()))
     return (line for line in lines if test(line))
@@ -114,11 +113,21 @@ def follow(log_dir: Path, *, test: Wanted = any_line, stop: threading.Event, las
 
 @dataclass
 class _OpenFile:
-    """One log file, which file it is whatever its name becomes, and where its last whole line ends."""
+    """One log file, which file it was before it was packed, and where its last whole line ends (if it is not)."""
 
     file: BinaryIO
-    key: tuple[int, int]
+    was: FileKey | None = None
     end: int = 0
+
+    @property
+    def packed(self) -> bool:
+        """Whether it is packed."""
+        return self.was is not None
+
+    @property
+    def key(self) -> FileKey:
+        """Which file it is, whatever its name becomes; asked anew each time, because it may just have begun."""
+        return key_of(self.file) if self.was is None else self.was
 
 
 def _open_all(log_dir: Path, stack: contextlib.ExitStack) -> list[_OpenFile]:
@@ -127,7 +136,7 @@ def _open_all(log_dir: Path, stack: contextlib.ExitStack) -> list[_OpenFile]:
     for opened in _each_file(log_dir):
         stack.callback(opened.file.close)
         if all(opened.key != other.key for other in files):
-            opened.end = _end_of_last_line(opened.file)
+            opened.end = 0 if opened.packed else _end_of_last_line(opened.file)
             files.append(opened)
     return files
 
@@ -136,7 +145,7 @@ def _each_file(log_dir: Path) -> Iterator[_OpenFile]:
     """Opens one log file after the other, newest first; a single number may be missing while the writer rotates."""
     number = missing = 0
     while missing < 2:
-        opened = _open(log_path(log_dir, number))
+        opened = _open(log_dir, number)
         number += 1
         if opened is None:
             missing += 1
@@ -145,13 +154,44 @@ def _each_file(log_dir: Path) -> Iterator[_OpenFile]:
             yield opened
 
 
-def _open(path: Path) -> _OpenFile | None:
-    try:
-        file = path.open("rb", buffering=0)
-    except OSError:
-        return None
-    status = os.fstat(file.fileno())
-    return _OpenFile(file, (status.st_dev, status.st_ino))
+def _open(log_dir: Path, number: int) -> _OpenFile | None:
+    with contextlib.suppress(OSError):
+        file = cast(BinaryIO, log_path(log_dir, number).open("rb", buffering=0))
+        return _OpenFile(file)
+    with contextlib.suppress(OSError):
+        packed = packed_path(log_dir, number).open("rb")
+        return _OpenFile(cast(BinaryIO, _Packed(packed)), packed_key(packed))
+    return None
+
+
+class _Packed:
+    """A packed file as one that can be read once; where it is damaged it ends."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lines: gzip.GzipFile | None = None
+
+    def read(self, size: int) -> bytes:
+        if self._lines is None:
+            self._lines = gzip.GzipFile(fileobj=self._file, mode="rb")
+        try:
+            return self._lines.read(size)
+        except (OSError, EOFError, zlib.error):
+            return b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return 0  # it is at its start, or has been read to its end
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _skip(opened: _OpenFile) -> None:
+    """Puts a file behind its last whole line."""
+    if opened.packed:
+        collections.deque(_whole_lines(opened), maxlen=0)
+    else:
+        opened.file.seek(opened.end)
 
 
 def _end_of_last_line(file: BinaryIO) -> int:
@@ -170,6 +210,12 @@ def _end_of_last_line(file: BinaryIO) -> int:
 def _newest(files: list[_OpenFile], test: Wanted, last: int) -> list[str]:
     lines: list[str] = []
     for opened in files:
+        left = last - len(lines)
+        if opened.packed and left > 0:
+            # It can only be read from its start: of what is found there the last lines are kept.
+            found = collections.deque(filter(test, _whole_lines(opened)), maxlen=left)
+            lines += reversed(found)
+            continue
         for line in _backwards(opened):
             if len(lines) >= last:
                 return lines[::-1]
@@ -179,7 +225,7 @@ def _newest(files: list[_OpenFile], test: Wanted, last: int) -> list[str]:
 
 
 def _backwards(opened: _OpenFile) -> Iterator[str]:
-    """The file's whole lines, last one first, reading no more than is asked for."""
+    """The file's whole lines, last one first, reading no more than is asked for; none of a packed file."""
     position, rest = opened.end, b""
     while position > 0:
         start = max(0, position - _BLOCK_BYTES)

@@ -1,8 +1,8 @@
-"""The log: one line a happening, with time, level and component, in files that rotate by size.
+"""The log: one line a happening, with time, level and component, in files that rotate by size and age.
 
 Invariants: writing never raises, whatever the disk does; what could not be written is counted and mentioned once it
 works again; no secret and no control character reaches a file; a line is written whole, and the files together never
-exceed ``max_bytes`` times ``files`` (unless a single line is longer).
+exceed ``max_bytes`` times ``files`` (unless a single line is longer; while one is packed its copy comes on top).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
-from launcher.process.log_reader import LOG_NAME, follow, log_path, read_lines
+from launcher.process.log_files import LOG_NAME, Packer, log_path, rotate
+from launcher.process.log_reader import follow, read_lines
 
 __all__ = ["LEVELS", "LOG_NAME", "LogWriter", "follow", "read_lines"]
 
@@ -44,6 +45,7 @@ class LogWriter:
         level: the lowest level that is written: one of `LEVELS` in either case.
         max_bytes: a file that would grow beyond it is rotated first.
         files: how many files there are at most, the current one included; at least 1.
+        max_age_s: a file whose first line is older is rotated before the next line; 0 for no such limit.
         secrets: texts that are masked in every spelling that is likely in a log (plain, percent-encoded, JSON).
         clock: seconds since 1970.
     """
@@ -55,6 +57,7 @@ class LogWriter:
         level: str = "INFO",
         max_bytes: int = 10 * 1024 * 1024,
         files: int = 5,
+        max_age_s: float = 0.0,
         secrets: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -62,9 +65,12 @@ class LogWriter:
         self._threshold = _rank(level)
         self._max_bytes = max_bytes
         self._files = max(1, files)
+        self._max_age_s = max_age_s
+        self._began_at = 0.0
         self._secrets = _secrets_pattern(secrets)
         self._clock = clock
         self._lock = threading.Lock()
+        self._packer = Packer(log_dir, self._lock)
         self._descriptor = -1
         self._line_open = False
         self._lost_lines = 0
@@ -94,8 +100,13 @@ class LogWriter:
             for body in bodies:
                 self._put(prefix + body)
 
+    def clean(self, line: str) -> str:
+        """A line as it would be written: secrets masked, what a terminal obeys escaped, cut when it is too long."""
+        return _one_line(self._mask(line))
+
     def close(self) -> None:
         """Closes the file; a later `write` opens it again."""
+        self._packer.stop()
         with self._lock:
             self._close()
 
@@ -111,9 +122,11 @@ class LogWriter:
             self._lost_lines = lost
 
     def _put(self, line: str) -> None:
-        data = f"{self._timestamp()} {line}\n".encode()
+        now = self._clock()
+        stamp = datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="milliseconds")
+        data = f"{stamp} {line}\n".encode()
         try:
-            self._prepare(len(data))
+            self._prepare(len(data), now)
             if self._line_open:
                 data = b"\n" + data
                 self._line_open = False
@@ -124,44 +137,38 @@ class LogWriter:
             self._lost_reason = str(error.strerror or error)
             self._close()
 
-    def _prepare(self, size_bytes: int) -> None:
-        """Opens the file, anew when somebody deleted it, and rotates when ``size_bytes`` more would be too many."""
+    def _prepare(self, size_bytes: int, now: float) -> None:
+        """Opens the file, anew when somebody deleted it, and rotates one that is old or would grow too large."""
         if self._descriptor >= 0 and os.fstat(self._descriptor).st_nlink == 0:
             self._close()
         if self._descriptor < 0:
-            self._open()
-        size = os.fstat(self._descriptor).st_size
-        if size and size + size_bytes > self._max_bytes:
+            self._open(now)
+        size, is_old = os.fstat(self._descriptor).st_size, 0 < self._max_age_s <= now - self._began_at
+        if size and (size + size_bytes > self._max_bytes or is_old):
             self._close()
-            self._rotate()
-            self._open()
+            rotate(self._log_dir, self._files)
+            self._open(now)
 
-    def _open(self) -> None:
+    def _open(self, now: float) -> None:
         self._log_dir.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(log_path(self._log_dir, 0), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         # A crash or a full disk may have left half a line; the next one must not continue it.
         self._line_open = False
+        self._began_at = now
         if os.fstat(self._descriptor).st_size:
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            with contextlib.suppress(ValueError):  # a line that is not ours: its age is not known
+                text = os.read(self._descriptor, 64).decode(errors="replace").split(" ", 1)[0]
+                self._began_at = datetime.fromisoformat(text).timestamp()
             os.lseek(self._descriptor, -1, os.SEEK_END)
             self._line_open = os.read(self._descriptor, 1) != b"\n"
+        self._packer.wake()
 
     def _close(self) -> None:
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
             self._descriptor = -1
-
-    def _rotate(self) -> None:
-        """Moves each file on by one number; the oldest goes. A file that cannot be moved is written on."""
-        with contextlib.suppress(OSError):
-            if self._files == 1:
-                log_path(self._log_dir, 0).unlink(missing_ok=True)
-            for number in range(self._files - 1, 0, -1):
-                with contextlib.suppress(FileNotFoundError):
-                    log_path(self._log_dir, number - 1).replace(log_path(self._log_dir, number))
-
-    def _timestamp(self) -> str:
-        return datetime.fromtimestamp(self._clock(), timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _rank(level: str) -> int:

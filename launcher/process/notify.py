@@ -60,7 +60,8 @@ class Notifier:
         if snapshot["state"] == "stopping":
             self._say({"STOPPING": "1", "STATUS": "Stopping."})
             return
-        page = snapshot["components"]["page"]["state"]
+        components = snapshot["components"]
+        page = components.get("app", components.get("page"))["state"]
         fields = {"STATUS": status_line(snapshot)}
         if page == "ready" and not self._ready:
             fields["READY"] = "1"

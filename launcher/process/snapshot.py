@@ -12,15 +12,35 @@ from typing import Any
 
 from launcher.progress import Progress
 
-#: What an instance consists of.
-COMPONENTS = ("page", "engine")
+#: What answers on the port, and what speaks; further engines are ``engine-2``, ``engine-3``...
+PAGE = "page"
+ENGINE = "engine"
+#: Somebody else's app, which does both.
+APP = "app"
+#: What is said to load and unload means every engine, unless it names one.
+ALL_ENGINES = "engines"
 #: What brings the engine's weights, when they are not there; it ends when they are.
 WEIGHTS = "weights"
-STAGES = ("listen", "page", "weights", "engine")
+#: Crashes of this run that the snapshot tells of; the logs' folder has more.
+_CRASHES_SHOWN = 5
 #: An engine's words for what it does before it looks for its weights, and for getting them into the cache; every
 #: other word comes after that.
 EARLY_STAGES = frozenset({"start", "import"})
 WEIGHT_STAGES = frozenset({"fetch", "download", "verify", "assemble", "split", "weights"})
+
+
+#: States of an engine that serves, or comes back with the next request.
+SERVING = ("ready", "unloaded")
+
+
+def engine_names(count: int) -> tuple[str, ...]:
+    """The components' names of so many engines: ``engine``, ``engine-2``..."""
+    return (ENGINE, *(f"{ENGINE}-{number}" for number in range(2, count + 1)))
+
+
+def kind_of(component: str) -> str:
+    """What a component is, without the number that an engine may have: ``engine-2`` is an ``engine``."""
+    return component.partition("-")[0]
 
 
 @dataclass
@@ -72,6 +92,7 @@ class Status:
         instance, version, url, host, port, pid: as the snapshot shows them.
         clock: monotonic seconds.
         wall_clock: seconds since 1970.
+        front: what answers on the port: `PAGE`, or `APP`, which needs the weights itself and no engine.
         remaining_s: estimate of the seconds until a component is ready; ``None`` when there is none.
     """
 
@@ -86,6 +107,7 @@ class Status:
         pid: int,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        front: str = PAGE,
         remaining_s: Callable[[str], float | None] = lambda component: None,
     ) -> None:
         self._about = {"instance": instance, "version": version, "pid": pid, "url": url, "host": host, "port": port}
@@ -94,18 +116,35 @@ class Status:
         self.remaining_s = remaining_s
         self._began = clock()
         self.started_at = wall_clock()
-        self.components = {name: ComponentStatus(since=self.started_at) for name in COMPONENTS}
-        self.stages = {name: StageStatus() for name in STAGES}
+        self.front = front
+        #: What needs the weights: the engines, of which the first one is always there, or the app.
+        self.engines: tuple[str, ...] = (ENGINE if front == PAGE else front,)
+        self.components = {name: ComponentStatus(since=self.started_at) for name in (front, *self.engines)}
+        self.stages = {
+            name: StageStatus() for name in ("listen", *((PAGE,) * (front == PAGE)), WEIGHTS, self.engines[0])
+        }
         self.warnings: list[dict[str, str]] = []
         self.alarms: list[dict[str, str]] = []
+        #: Reports of this run's crashes without their lines, newest first.
+        self.crashes: list[dict[str, Any]] = []
         #: Which engine was taken, and why; empty until that is known.
         self.choice = {"name": "", "reason": ""}
         self.stopping = False
         self._was_ready = False
 
+    def expect_engines(self, names: tuple[str, ...]) -> None:
+        """Notes which engines there will be."""
+        self.engines = names
+        for name in names:
+            self.components.setdefault(name, ComponentStatus(since=self._wall_clock()))
+
     def expect_weights(self) -> None:
         """Notes that weights have to be brought before the engine can start."""
         self.components[WEIGHTS] = ComponentStatus(since=self._wall_clock())
+
+    def show_crash(self, report: dict[str, Any]) -> None:
+        """Notes a crash; an old one is forgotten for it."""
+        self.crashes = [report, *self.crashes][:_CRASHES_SHOWN]
 
     def enter(self, component: str, state: str) -> None:
         """Notes that ``component`` is now in ``state``."""
@@ -117,7 +156,9 @@ class Status:
             status.progress = None
         if state == "ready":
             status.error = None
-        self._was_ready = self._was_ready or all(state == "ready" for state in self._states)
+        self._was_ready = self._was_ready or (
+            self.components[self.front].state == "ready" and self._has_engine("ready")
+        )
 
     def stage(self, name: str, state: str) -> None:
         """Moves a stage to ``state``; beginning again starts its clock again."""
@@ -135,58 +176,87 @@ class Status:
 
     def begin(self, component: str) -> None:
         """Sets the stages of a child that is being started."""
-        if component == "page":
-            self.stage("page", "waiting")
-            self.stage("page", "running")
+        if component == PAGE:
+            self.stage(PAGE, "waiting")
+            self.stage(PAGE, "running")
             return
         if component == WEIGHTS:
-            self.stage("engine", "waiting")
+            self.stage(kind_of(self.engines[0]), "waiting")
+        elif not self._leads(component):
+            return
         for name in self._stages_of(component):
             self.stage(name, "waiting")
-        self.stage(component, "running")
+        self.stage(kind_of(component), "running")
 
     def progress(self, component: str, progress: Progress) -> None:
         """Notes how far a child is, and which stage that belongs to."""
         self.components[component].progress = progress
         if component == WEIGHTS:
             # Who looks at the engine only sees why it is not there yet.
-            self.components["engine"].progress = replace(progress, parts=(), hosts=())
-        if component == "engine" and progress.stage in WEIGHT_STAGES and WEIGHTS not in self.components:
+            for name in self.engines:
+                self.components[name].progress = replace(progress, parts=(), hosts=())
+        if component in self.engines and not self._leads(component):
+            return
+        stage, sees_to_weights = kind_of(component), component in self.engines and WEIGHTS not in self.components
+        if sees_to_weights and progress.stage in WEIGHT_STAGES:
             self.stage("weights", "running")
             self.stages["weights"].progress = progress
-            self.stages["engine"].progress = None
+            self.stages[stage].progress = None
             return
-        if component == "engine" and progress.stage not in EARLY_STAGES and WEIGHTS not in self.components:
+        if sees_to_weights and progress.stage not in EARLY_STAGES:
             self.stage("weights", "done")
-        self.stages[component].progress = progress
+        self.stages[stage].progress = progress
 
     def finish(self, component: str, state: str) -> None:
-        """Ends the stages of a child: ``done`` or ``failed``."""
+        """Ends the stages of a child: ``done`` or ``failed``; one engine is enough for ``done``."""
+        if component in self.engines and state == "failed" and not self._failed:
+            return
         for name in self._stages_of(component):
             stage = self.stages[name]
             if state == "done" or stage.state == "running":
                 self.stage(name, state)
 
-    @property
-    def _states(self) -> list[str]:
-        return [self.components[name].state for name in COMPONENTS]
+    def rest(self, component: str) -> None:
+        """Notes that a child has been taken away until it is wanted."""
+        if all(self.components[name].state == "unloaded" for name in self.engines):
+            self.stage(kind_of(component), "waiting")
+
+    def _leads(self, component: str) -> bool:
+        """Whether the stages show this engine: the first one that has not failed, until one of them serves."""
+        others = [name for name in self.engines if name != component]
+        if any(self.components[name].state == "ready" for name in others):
+            return False
+        going = [name for name in self.engines if self.components[name].state != "failed"]
+        return component == (going or [component])[0]
+
+    def _has_engine(self, *states: str) -> bool:
+        return any(self.components[name].state in states for name in self.engines)
 
     def _stages_of(self, component: str) -> tuple[str, ...]:
         """The stages that a child goes through; an engine without anybody to bring its weights sees to them itself."""
-        return (WEIGHTS, component) if component == "engine" and WEIGHTS not in self.components else (component,)
+        stage = kind_of(component)
+        return (WEIGHTS, stage) if component in self.engines and WEIGHTS not in self.components else (stage,)
+
+    @property
+    def _failed(self) -> bool:
+        """Whether no engine is left."""
+        return all(self.components[name].state == "failed" for name in self.engines)
 
     @property
     def state(self) -> str:
         """``starting``, ``ready``, ``degraded``, ``stopping`` or ``failed``."""
-        states = self._states
+        page = self.components[self.front].state
         if self.stopping:
             return "stopping"
-        if "failed" in states:
+        if page == "failed" or self._failed:
             return "failed"
         # An unloaded engine comes back with the next request: for who asks, the instance is ready.
-        if all(state in ("ready", "unloaded") for state in states):
-            return "ready"
-        return "degraded" if self._was_ready and "ready" in states else "starting"
+        serves = self._has_engine(*SERVING)
+        if page == "ready" and serves:
+            # One that is still on its first way up takes nothing away; one that was there and is not does.
+            lacks = not all(self.components[name].state in (*SERVING, "starting") for name in self.engines)
+            return "degraded" if lacks else "ready"
+        return "degraded" if self._was_ready and (page == "ready" or self._has_engine("ready")) else "starting"
 
     def snapshot(self) -> dict[str, Any]:
         """The object of docs/architecture.md."""
@@ -200,6 +270,7 @@ class Status:
             "components": {name: self._component_json(name) for name in self.components},
             "choice": dict(self.choice),
             "warnings": [*self.warnings, *self.alarms],
+            "crashes": list(self.crashes),
         }
 
     def _component_json(self, name: str) -> dict[str, Any]:

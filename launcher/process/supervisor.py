@@ -13,45 +13,26 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from launcher.access import AccessRules
+from launcher.access.clients import is_counted
 from launcher.errors import LauncherError
 from launcher.process.answers import Answers
 from launcher.process.child import Child, ChildSpec, LogSink
 from launcher.process.control import ControlServer, RefusedError
+from launcher.process.crash import Crash, CrashReports
+from launcher.process.ending import Ending
+from launcher.process.engines import Engines
 from launcher.process.facts import observe
-from launcher.process.health import CrashBudget, Patience
+from launcher.process.health import CrashBudget
 from launcher.process.keeper import Hooks, Keeper, Spawn
 from launcher.process.listener import Listener
 from launcher.process.loop import Loop
+from launcher.process.run_settings import Settings
 from launcher.process.runfile import RunFile, RunRecord
-from launcher.process.snapshot import COMPONENTS, WEIGHTS, Status
+from launcher.process.snapshot import ALL_ENGINES, APP, ENGINE, WEIGHTS, Status, kind_of
 from launcher.process.timings import StartTimes
-
-#: An engine that is busy computing ends within this; `stop` may ask for more or less.
-DEFAULT_GRACE_S = 10.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a supervisor needs to know.
-
-    Attributes:
-        rules: who may use the port.
-        root_path: path under which a reverse proxy shows everything.
-        stop_grace_s: seconds that children get to end.
-        restart_limit, restart_window_s: the crash budget of each child.
-        patience: how long a child may be silent.
-    """
-
-    rules: AccessRules
-    root_path: str = ""
-    stop_grace_s: float = DEFAULT_GRACE_S
-    restart_limit: int = 5
-    restart_window_s: float = 60.0
-    patience: Patience = field(default_factory=Patience)
 
 
 class Supervisor:
@@ -69,6 +50,7 @@ class Supervisor:
         rebind: makes a new listening socket, where the port cannot be shared with a child.
         loop: where everything happens.
         spawn: starts a child.
+        reports: where crashes are kept; ``None`` shows them with the status only.
     """
 
     def __init__(
@@ -85,6 +67,7 @@ class Supervisor:
         rebind: Callable[[], socket.socket] | None = None,
         loop: Loop | None = None,
         spawn: Spawn = Child,
+        reports: CrashReports | None = None,
     ) -> None:
         self.loop = loop or Loop()
         self._settings = settings
@@ -92,10 +75,15 @@ class Supervisor:
         self._run_file = run_file
         self._times = times
         self._logs = logs
-        self._on_change = on_change
+        self._listeners = [on_change]
         self._spawn = spawn
+        self._reports = reports or CrashReports(None)
         self._keepers: dict[str, Keeper] = {}
+        self._engines = Engines(self.loop.clock)
+        self._ending = Ending(self.loop)
         self._error: LauncherError | None = None
+        #: Makes the text of `/metrics`; whoever looks after the numbers puts its own here.
+        self.metrics: Callable[[], str] = lambda: ""
         self.status = Status(
             instance=record.instance,
             version=record.version,
@@ -105,6 +93,7 @@ class Supervisor:
             pid=os.getpid(),
             clock=self.loop.clock,
             wall_clock=time.time,
+            front=settings.front,
             remaining_s=self._remaining_s,
         )
         self._listener = self._listen(sock, rebind)
@@ -114,28 +103,24 @@ class Supervisor:
         """Starts the children; called once, in the loop.
 
         Args:
-            specs: the page's and the engine's; ``weights`` when the engine needs files that can be fetched.
-            weights_missing: whether they must be fetched before the engine starts.
+            specs: the page's and the engines'; ``weights`` when the engines need files that can be fetched.
+            weights_missing: whether they must be fetched before the engines start.
         """
         if self.status.stopping:
             return
+        self.status.expect_engines(tuple(name for name in specs if kind_of(name) in (ENGINE, APP)))
         for name, spec in specs.items():
-            self._keepers[name] = Keeper(
-                spec,
-                loop=self.loop,
-                status=self.status,
-                logs=self._logs,
-                hooks=self._hooks(spec),
-                budget=CrashBudget(self._settings.restart_limit, self._settings.restart_window_s),
-                patience=self._settings.patience,
-                times=self._times,
-                spawn=self._spawn,
-            )
+            self._keepers[name] = self._keep(spec)
+            if name in self.status.engines:
+                self._engines.add(self._keepers[name])
         if weights_missing:
             self.status.expect_weights()
-        for name in COMPONENTS:
-            if name in self._keepers:
-                self._keepers[WEIGHTS if name == "engine" and weights_missing else name].start()
+        if self.status.front not in self._engines:
+            self._keepers[self.status.front].start()
+        if weights_missing:
+            self._keepers[WEIGHTS].start()
+        else:
+            self._engines.start()
 
     def take(self, engine: str, reason: str) -> None:
         """Shows with the status which engine was taken, and why."""
@@ -153,6 +138,14 @@ class Supervisor:
         """Shows these alarms with the status, in place of those before."""
         self.status.alarms = list(alarms)
         self._changed()
+
+    def offer(self, name: str, command: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Adds a command to the control socket; it runs in the loop and must be quick."""
+        self._control.offer(name, command)
+
+    def listen(self, listener: Callable[[dict[str, Any]], None]) -> None:
+        """Calls ``listener`` in the loop whenever the snapshot changes."""
+        self._listeners.append(listener)
 
     def abort(self, error: LauncherError) -> None:
         """Ends the run because it cannot begin; `run` raises ``error``."""
@@ -182,8 +175,7 @@ class Supervisor:
             return
         self.status.stopping = True
         self._logs.write("supervisor", "info", "stopping")
-        for keeper in self._keepers.values():
-            keeper.stop(grace_s)
+        self._ending.begin(self._keepers, grace_s)
         self._changed()
 
     def on_signal(self, number: int) -> None:
@@ -208,12 +200,23 @@ class Supervisor:
         answers = Answers(
             rules=self._settings.rules,
             snapshot=self.status.snapshot,
-            remaining_s=lambda: self._remaining_s("page"),
+            remaining_s=lambda: self._remaining_s(self.status.front),
             last_lines=self._last_lines,
             root_path=self._settings.root_path,
+            trusted=self._settings.trusted,
+            audit=self._settings.audit,
             clock=self.loop.clock,
+            metrics=self._metrics_text,
         )
-        listener = Listener(sock, self.loop, answer=answers.respond, needs_body=answers.needs_body, rebind=rebind)
+        listener = Listener(
+            sock,
+            self.loop,
+            answer=answers.respond,
+            needs_body=answers.needs_body,
+            rebind=rebind,
+            tls=self._settings.tls,
+            is_counted=lambda address: is_counted(address, self._settings.trusted),
+        )
         listener.accept()
         self.status.stage("listen", "done")
         return listener
@@ -227,27 +230,34 @@ class Supervisor:
                 "status": lambda message: self.status.snapshot(),
                 "stop": self._on_stop,
                 "restart": self._on_restart,
-                "load": lambda message: self._on_memory(message, Keeper.load),
-                "unload": lambda message: self._on_memory(message, Keeper.unload),
+                "load": lambda message: self._on_memory(message, self._engines.load),
+                "unload": lambda message: self._on_memory(message, self._engines.unload),
             },
             on_event=self._on_event,
             snapshot=self.status.snapshot,
         )
 
+    def _keep(self, spec: ChildSpec) -> Keeper:
+        return Keeper(
+            spec,
+            loop=self.loop,
+            status=self.status,
+            logs=self._logs,
+            hooks=self._hooks(spec),
+            budget=CrashBudget(self._settings.restart_limit, self._settings.restart_window_s),
+            patience=self._settings.patience,
+            times=self._times,
+            spawn=self._spawn,
+        )
+
     def _hooks(self, spec: ChildSpec) -> Hooks:
+        hooks = Hooks(self._changed, started=self._write_record, crashed=self._on_crash)
         if spec.component == WEIGHTS:
-            engine = self._keepers["engine"]
-            return Hooks(
-                self._changed, lambda: None, self._write_record, engine.start, lambda: None, failed=engine.refuse
-            )
+            return replace(hooks, ready=self._engines.start, failed=self._engines.refuse)
         if not spec.takes_listener:
-            return Hooks(self._changed, lambda: None, self._write_record, lambda: None, lambda: None)
-        return Hooks(
-            changed=self._changed,
-            before_start=self._before_page,
-            started=self._write_record,
-            ready=self._listener.hand_over,
-            down=self._listener.accept,
+            return hooks
+        return replace(
+            hooks, before_start=self._before_page, ready=self._listener.hand_over, down=self._listener.accept
         )
 
     def _before_page(self) -> int | None:
@@ -260,14 +270,35 @@ class Supervisor:
         keeper = self._keepers.get(component)
         return self._times.remaining_s(component, 0.0) if keeper is None else keeper.remaining_s()
 
+    def _metrics_text(self) -> str:
+        return self.metrics()
+
     def _last_lines(self) -> dict[str, list[str]]:
         """The last lines of what has failed; empty while all is well."""
-        return {name: keeper.last_lines for name, keeper in self._keepers.items() if keeper.state == "failed"}
+        # The weights have a keeper, and no component while none are missing.
+        failed = [name for name, part in self.status.components.items() if part.state == "failed"]
+        return {
+            name: [self._reports.clean(line) for line in self._keepers[name].last_lines]
+            for name in failed
+            if name in self._keepers
+        }
+
+    def _on_crash(self, crash: Crash) -> Crash:
+        crash = self._reports.cleaned(crash)
+        self.status.show_crash(self._reports.keep(crash))
+        return crash
 
     def _on_event(self, message: dict[str, Any]) -> None:
-        keeper = self._keepers.get(str(message.get("component")))
-        if keeper is not None:
-            keeper.hear(message)
+        name = str(message.get("component"))
+        keeper = self._keepers.get(name)
+        if keeper is None:
+            return
+        is_idle = message["event"] == "idle"
+        if is_idle and not self._engines.are_idle(name):
+            return
+        keeper.hear(message)
+        if is_idle and keeper.state == "stopping":
+            self._engines.unload()
 
     def _on_stop(self, message: dict[str, Any]) -> dict[str, Any]:
         grace_s = message.get("grace_s", self._settings.stop_grace_s)
@@ -278,51 +309,59 @@ class Supervisor:
 
     def _on_restart(self, message: dict[str, Any]) -> dict[str, Any]:
         component = message.get("component", "all")
-        if component not in (*COMPONENTS, "all"):
-            raise RefusedError(f"There is no component {str(component)[:40]!r}: use page, engine or all.")
+        known = tuple(dict.fromkeys((self.status.front, *self.status.engines)))
+        if component not in (*known, "all"):
+            raise RefusedError(f"There is no component {str(component)[:40]!r}: use {', '.join(known)} or all.")
         if self.status.stopping:
             raise RefusedError("The instance is stopping.")
-        names = list(COMPONENTS) if component == "all" else [component]
-        if not any(name in self._keepers for name in names):
+        names = [name for name in (known if component == "all" else (component,)) if name in self._keepers]
+        if not names:
             raise RefusedError("Nothing runs yet: the instance has only begun to start.")
+        without_weights = [name for name in names if name in self._engines and self._lacks_weights(name)]
         for name in names:
-            if name == "engine" and self._lacks_weights():
-                self._bring_weights()
-            elif name in self._keepers:
+            if name not in without_weights:
                 self._keepers[name].restart()
+        if without_weights:
+            self._bring_weights(without_weights)
         return {}
 
-    def _on_memory(self, message: dict[str, Any], act: Callable[[Keeper], None]) -> dict[str, Any]:
-        """Takes the engine's process away or brings it back."""
-        if message.get("component", "engine") != "engine":
-            raise RefusedError("Only the engine can be loaded and unloaded.")
+    def _on_memory(self, message: dict[str, Any], act: Callable[[str], None]) -> dict[str, Any]:
+        """Takes an engine's process, or every one's, away or brings it back."""
+        if self.status.front == APP:
+            raise RefusedError("An app keeps its memory as long as it runs: stop or restart it.")
+        component = str(message.get("component", ALL_ENGINES))
+        known = (*self.status.engines, ALL_ENGINES)
+        if component not in known:
+            raise RefusedError(f"There is no engine {component[:40]!r}: use {' or '.join(known)}.")
         if self.status.stopping:
             raise RefusedError("The instance is stopping.")
-        if "engine" not in self._keepers:
+        if ENGINE not in self._keepers:
             raise RefusedError("Nothing runs yet: the instance has only begun to start.")
         weights = self.status.components.get(WEIGHTS)
         if weights is not None and weights.state != "ready":
             raise RefusedError("The engine's weights are not there yet.")
-        act(self._keepers["engine"])
+        act(component)
         return {}
 
-    def _lacks_weights(self) -> bool:
-        """Whether the weights may be why there is no engine."""
+    def _lacks_weights(self, engine: str) -> bool:
+        """Whether the weights may be why an engine is not there."""
         weights = self.status.components.get(WEIGHTS)
         if weights is not None and weights.state != "ready":
             return True
-        return WEIGHTS in self._keepers and self.status.components["engine"].state == "failed"
+        return WEIGHTS in self._keepers and self.status.components[engine].state == "failed"
 
-    def _bring_weights(self) -> None:
-        """Looks for the weights again, fetches what is missing, and starts the engine then."""
+    def _bring_weights(self, engines: list[str]) -> None:
+        """Looks for the weights again, fetches what is missing, and starts these engines then."""
         if WEIGHTS not in self.status.components:
             self.status.expect_weights()
-        self._keepers["engine"].wait()
+        self._engines.wait(engines)
         self._keepers[WEIGHTS].restart()
 
     def _changed(self) -> None:
         self._control.publish()
-        self._on_change(self.status.snapshot())
+        for listener in self._listeners:
+            listener(self.status.snapshot())
+        self._ending.go_on()
         if self.status.stopping and all(keeper.child is None for keeper in self._keepers.values()):
             # Not at once: the answer to `stop` and the last snapshot go out first.
             self.loop.call_later(0.0, self.loop.stop)

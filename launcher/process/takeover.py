@@ -11,10 +11,15 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launcher.errors import PortError, StopError
+from launcher.errors import PortError
 from launcher.process.bind import PortInUseError, bind_port
 from launcher.process.runfile import RunRecord
+
+if TYPE_CHECKING:
+    from launcher.process.facts import ProcessFacts
+    from launcher.process.identity import StaleScripts
 
 Tell = Callable[[str], None]
 #: Seconds that a leftover gets to end: nobody uses it any more, and somebody waits for the port.
@@ -29,12 +34,14 @@ class Claim:
         instance, data_dir: whose leftovers are ours.
         project_dirs: folders whose ``webui.py`` is ours.
         record: what the last run left, if it crashed.
+        stale: what the profile of the app that starts calls left over.
     """
 
     instance: str
     data_dir: str
     project_dirs: tuple[str, ...]
     record: RunRecord | None
+    stale: StaleScripts | None = None
 
 
 def take_port(host: str, port: int, claim: Claim, tell: Tell) -> socket.socket:
@@ -66,13 +73,18 @@ def end_leftovers(claim: Claim, tell: Tell) -> int:
     Raises:
         StopError: when one survives.
     """
-    from launcher.process.identity import find_stale, still
+    from launcher.process.identity import find_alike, find_stale, still
+    from launcher.process.instance import survivors_error
     from launcher.process.terminate import terminate_tree
 
     ended = 0
-    survivors: list[str] = []
+    survivors: list[ProcessFacts] = []
     found = find_stale(
-        instance=claim.instance, data_dir=claim.data_dir, project_dirs=claim.project_dirs, record=claim.record
+        instance=claim.instance,
+        data_dir=claim.data_dir,
+        project_dirs=claim.project_dirs,
+        record=claim.record,
+        stale=claim.stale,
     )
     for facts, verdict in found:
         if not still(facts):  # it ended with its parent
@@ -80,9 +92,11 @@ def end_leftovers(claim: Claim, tell: Tell) -> int:
         tell(f"Ending a leftover, {facts.describe()}: {verdict.reason}")
         teardown = terminate_tree(facts, grace_s=LEFTOVER_GRACE_S)
         ended += len(teardown.stopped)
-        survivors += [each.describe() for each in teardown.survivors]
+        survivors += teardown.survivors
     if survivors:
-        raise StopError(f"A leftover cannot be ended: {'; '.join(survivors)}.", fix="End it by hand, then start again.")
+        raise survivors_error("A leftover cannot be ended", survivors)
+    for facts, verdict in find_alike(claim.instance, claim.data_dir, claim.project_dirs, claim.record):
+        tell(f"Left alone, {facts.describe()}: {verdict.reason}")
     return ended
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 
+from launcher.process.snapshot import kind_of
+
 #: Before anything was measured: importing the page's framework takes 3 to 4 s on two cores, loading the embedded
-#: voice about as long.
-FIRST_GUESS_S = {"page": 6.0, "engine": 8.0}
+#: voice about as long. Other people's apps import torch and load gigabytes.
+FIRST_GUESS_S = {"page": 6.0, "engine": 8.0, "app": 60.0}
 #: One start is rarely exactly as long as the last one.
 MARGIN = 1.3
 _LONGEST_S = 3600.0
@@ -37,17 +38,19 @@ class StartTimes:
 
     def note(self, component: str, elapsed_s: float) -> None:
         """Remembers how long a start took."""
-        self._measured[component] = min(max(elapsed_s, 0.01), _LONGEST_S)
+        self._measured[kind_of(component)] = min(max(elapsed_s, 0.01), _LONGEST_S)
         if self._path is None:
             return
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        # One name: whoever was killed here leaves one file, and the next one writes over it.
+        temporary = self._path.with_name(f"{self._path.name}.new")
         with contextlib.suppress(OSError):
             temporary.write_text(json.dumps(self._measured), encoding="utf-8")
             temporary.replace(self._path)
 
     def usual_s(self, component: str) -> float:
         """How long a start takes, as far as is known."""
-        return self._measured.get(component, FIRST_GUESS_S[component])
+        kind = kind_of(component)
+        return self._measured.get(kind, FIRST_GUESS_S[kind])
 
     def remaining_s(self, component: str, elapsed_s: float) -> float:
         """Seconds until a start that has run for ``elapsed_s`` should be over, on the safe side.

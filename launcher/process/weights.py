@@ -18,6 +18,7 @@ from typing import Any
 from launcher.channel import Channel, ChannelError
 from launcher.config import Config
 from launcher.errors import ConfigError, LauncherError
+from launcher.profiles.store import BUILTIN
 from launcher.progress import Progress
 
 #: Waiting for another process that fetches the same is silent; the supervisor wants to hear that this one lives.
@@ -29,11 +30,14 @@ class Told:
 
     Args:
         channel: to its control socket.
+        component: who talks.
+        stage: what it does first.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, component: str = "weights", stage: str = "look") -> None:
         self._channel = channel
-        self._latest = Progress("look")
+        self._component = component
+        self._latest = Progress(stage)
         self._over = threading.Event()
         self.say("hello", pid=os.getpid())
         threading.Thread(target=self._live, name="signs of life", daemon=True).start()
@@ -41,7 +45,7 @@ class Told:
     def say(self, event: str, **fields: Any) -> None:
         """Sends one event; ends the process when nobody hears it any more."""
         try:
-            self._channel.send({"event": event, "component": "weights", **fields})
+            self._channel.send({"event": event, "component": self._component, **fields})
         except ChannelError:
             os._exit(1)
 
@@ -65,6 +69,9 @@ def bring_weights(config: Config, engine: str, told: Told) -> None:
     Raises:
         LauncherError: why it cannot be.
     """
+    if config.app != BUILTIN:
+        _bring_for_app(config, told)
+        return
     from launcher.hub.bringing import bring, hub_cache, missing, needs, offline_error
     from launcher.hub.fetch import Reporting
 
@@ -75,6 +82,36 @@ def bring_weights(config: Config, engine: str, told: Told) -> None:
     if lacking:
         expected = {one.wanted: one.size_bytes for one in lacking}
         bring(config, [part.wanted for part in parts], Reporting(told.progress, _note), expected=expected)
+
+
+def _bring_for_app(config: Config, told: Told) -> None:
+    """What an app lacks, in its own folder as in the cache."""
+    from launcher.hub.bringing import bring, offline_error
+    from launcher.hub.fetch import Reporting
+    from launcher.profiles.placing import bring as bring_for
+    from launcher.profiles.placing import lacking
+    from launcher.profiles.store import find, find_directory
+
+    profile = find(config, config.app)
+    directory = find_directory(config, profile)
+    if config.is_offline:
+        missing = [one for need, one in lacking(config, profile, directory) if not need.model.optional]
+        if missing:
+            raise offline_error(config, "", missing, models=[model.name for model in profile.models])
+        return
+    reporting = Reporting(told.progress, _note)
+    bring_for(
+        config,
+        profile,
+        directory,
+        lambda parts, sizes: bring(
+            config,
+            [part.wanted for part in parts],
+            reporting,
+            expected={part.wanted: sizes[part] for part in parts},
+        ),
+        _note,
+    )
 
 
 def _note(text: str) -> None:

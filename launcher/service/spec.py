@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launcher.config import Config
 from launcher.errors import ConfigError
+from launcher.profiles.store import BUILTIN, resolve
 
 #: Where a machine's service keeps its files unless LAUNCHER_DATA_DIR says otherwise; systemd makes and owns it.
 STATE_FOLDER = Path("/var/lib/tts-launcher")
@@ -36,6 +37,7 @@ class ServiceSpec:
         listen: address of a socket that the service manager opens, ``host:port``; empty for none.
         stop_s: seconds that a stop may take.
         reads: what must be readable besides: the packages, and the interpreter behind the environment's links.
+        writes: what must be writable besides the data folder: that of somebody else's app.
     """
 
     instance: str
@@ -48,6 +50,7 @@ class ServiceSpec:
     listen: str = ""
     stop_s: int = 30
     reads: tuple[Path, ...] = ()
+    writes: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -81,6 +84,7 @@ def make_spec(config: Config, *, system: bool, socket: bool, user: str, python: 
     if config.dotenv_path is not None:
         arguments += ["--env-file", str(config.dotenv_path.resolve())]
     host = f"[{config.host}]" if ":" in config.host else config.host
+    app = None if config.app == BUILTIN else resolve(replace(config, data_dir=data_dir))
     return ServiceSpec(
         instance=config.instance,
         system=system,
@@ -96,7 +100,8 @@ def make_spec(config: Config, *, system: bool, socket: bool, user: str, python: 
         user=user if system else "",
         listen=f"{host}:{config.port}" if socket else "",
         stop_s=int(config.stop_grace_s) + CLEARING_S,
-        reads=(root, Path(python).resolve()),
+        reads=(root, Path(python).resolve(), *((Path(app.python[0]).resolve(),) if app else ())),
+        writes=(app.directory,) if app else (),
     )
 
 

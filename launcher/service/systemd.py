@@ -68,6 +68,7 @@ def render_service(spec: ServiceSpec) -> str:
     if spec.system:
         own = spec.data_dir == STATE_FOLDER
         writable = "StateDirectory=tts-launcher\nStateDirectoryMode=0700\n" if own else _writable(spec.data_dir)
+        writable += "".join(map(_writable, spec.writes))
     return f"""\
 # Made by: tts-launcher service install
 [Unit]
@@ -158,6 +159,6 @@ def _ordering(spec: ServiceSpec) -> str:
 
 def _home_access(spec: ServiceSpec) -> str:
     """Home folders are hidden unless the service's own files lie in one."""
-    needed = [Path(spec.command[0]), spec.folder, spec.data_dir, *spec.reads]
+    needed = [Path(spec.command[0]), spec.folder, spec.data_dir, *spec.reads, *spec.writes]
     homes = (Path("/home"), Path("/root"), Path("/run/user"))
     return "read-only" if any(path.is_relative_to(home) for path in needed for home in homes) else "yes"

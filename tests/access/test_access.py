@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import string
+import time
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.access import COOKIE_NAME, AccessRules, Denial, check, login_cookie_header, parse_host, session_cookie
+from launcher.access.rules import who_asks
 
 TOKEN = "a-long/token+with=signs"
 OPEN = AccessRules()
@@ -287,40 +290,80 @@ def test_a_token_in_the_address_is_not_read_and_the_answer_says_why() -> None:
     assert "address" in denial.fix
 
 
-def cookie() -> str:
-    header = login_cookie_header(LOCKED, TOKEN)
+def cookie(rules: AccessRules = LOCKED, token: str = TOKEN, **options: Any) -> str:
+    header = login_cookie_header(rules.holders, token, **options)
     assert header is not None
     value, *attributes = header.split("; ")
-    assert set(attributes) == {"HttpOnly", "SameSite=Strict", "Path=/"}
+    assert set(attributes) >= {"HttpOnly", "SameSite=Strict", "Path=/"}
+    assert ("Secure" in attributes) == options.get("is_secure", False)
     return value
 
 
 def test_the_right_token_logs_in_and_the_cookie_opens() -> None:
     assert TOKEN not in cookie()
-    assert cookie() == f"{COOKIE_NAME}={session_cookie(LOCKED)}"
     assert ask(LOCKED, cookie=cookie()) is None
+    assert ask(LOCKED, cookie=cookie(is_secure=True)) is None
     assert ask(LOCKED, cookie=f'a=b; {cookie()} ; theme="dark"') is None
     assert ask(LOCKED, cookie=f"{COOKIE_NAME}=old; {cookie()}") is None
     assert ask(LOCKED, cookie=f"a=b, {cookie()}") is None
-    assert login_cookie_header(LOCKED, f" {TOKEN}\n") is not None
+    assert cookie(token=f" {TOKEN}\n")
 
 
 @pytest.mark.parametrize("typed", ["", "wrong", TOKEN[:-1], TOKEN + "x", "语"])
 def test_a_wrong_token_does_not_log_in(typed: str) -> None:
-    assert login_cookie_header(LOCKED, typed) is None
+    assert login_cookie_header(LOCKED.holders, typed) is None
 
 
 def test_there_is_no_login_without_a_token() -> None:
-    assert login_cookie_header(OPEN, "") is None
+    assert login_cookie_header(OPEN.holders, "") is None
     assert ask(OPEN, cookie=f"{COOKIE_NAME}=x", authorization="Bearer whatever") is None
 
 
-def test_a_cookie_of_another_token_is_refused() -> None:
-    other = session_cookie(AccessRules(token="another"))
-    assert other != session_cookie(LOCKED)
-    assert status_of(ask(LOCKED, cookie=f"{COOKIE_NAME}={other}")) == 401
-    assert status_of(ask(LOCKED, cookie=f"{COOKIE_NAME}={TOKEN}")) == 401
-    assert status_of(ask(LOCKED, cookie=f"x{cookie()}")) == 401
+def test_a_session_is_only_what_was_given_and_ends() -> None:
+    later = int(time.time()) + 1000
+    good = session_cookie("token", TOKEN, later)
+    assert status_of(ask(LOCKED, cookie=f"{COOKIE_NAME}={good}")) == 200
+    name, expires, digest = good.split(".")
+    for forged in (
+        session_cookie("token", "another", later),
+        session_cookie("token", TOKEN, int(time.time()) - 1),
+        session_cookie("alice", TOKEN, later),
+        f"{name}.{int(expires) + 1}.{digest}",
+        f"alice.{expires}.{digest}",
+        f"{name}.{expires}.",
+        f"{name}.{'9' * 5000}.{digest}",
+        f"{name}.-1.{digest}",
+        TOKEN,
+    ):
+        assert status_of(ask(LOCKED, cookie=f"{COOKIE_NAME}={forged}")) == 401, forged
+    assert status_of(ask(LOCKED, cookie=f"x{COOKIE_NAME}={good}")) == 401
+
+
+ALICE, BOB = "alices-token-0123456789", "bobs-token-0123456789ab"
+USERS = AccessRules(users=(("alice", ALICE), ("bob", BOB)))
+
+
+def test_users_have_a_token_each() -> None:
+    for rules in (USERS, AccessRules(token=TOKEN, users=USERS.users)):
+        for name, token in USERS.users:
+            assert ask(rules, authorization=f"Bearer {token}") is None
+            assert who_asks(rules, {"authorization": f"bearer {token}"}) == name
+            assert who_asks(rules, {"cookie": cookie(rules, token)}) == name
+            assert ask(rules, cookie=cookie(rules, token)) is None
+    assert who_asks(AccessRules(token=TOKEN, users=USERS.users), {"authorization": f"Bearer {TOKEN}"}) == "token"
+    assert status_of(ask(USERS)) == 401
+    assert status_of(ask(USERS, authorization=f"Bearer {TOKEN}")) == 401
+    gone = AccessRules(users=(("alice", "a-new-token-of-alice-1"), ("bob", BOB)))
+    assert status_of(ask(gone, cookie=cookie(USERS, ALICE))) == 401, "a session outlived its token"
+    assert ALICE not in repr(USERS)
+
+
+def test_without_a_token_an_address_is_known_but_no_name() -> None:
+    rules = AccessRules(allowed_hosts=("localhost", "<address>"))
+    assert ask(rules, host="192.0.2.7:7860") is None
+    assert ask(rules, host="[2001:db8::1]") is None
+    assert status_of(ask(rules, host="evil.example")) == 421
+    assert status_of(ask(rules, host="<address>")) == 400
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webui.queueing import FairQueue, QueueFullError, Ticket
+from webui.queueing import MAX_ASKED, FairQueue, QueueFullError, Ticket
 
 
 def test_clients_take_turns() -> None:
@@ -46,17 +46,81 @@ def test_a_full_queue_refuses_and_a_leaver_makes_room() -> None:
     asyncio.run(main())
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=60))
-def test_one_is_admitted_whoever_comes_and_goes(steps: list[tuple[str, int]]) -> None:
+def test_nobody_is_overtaken_twice_by_the_same_client() -> None:
     async def main() -> None:
-        queue = FairQueue(100)
+        queue = FairQueue(100, places=3)
+        greedy = [queue.join("greedy") for _ in range(50)]
+        polite = [queue.join("polite") for _ in range(3)]
+        order = [ticket for ticket in greedy if ticket.admitted]
+        assert len(order) == 3
+        for index in range(50):
+            queue.leave(order[index])
+            order += [ticket for ticket in (*greedy, *polite) if ticket.admitted and ticket not in order]
+        assert [order.index(ticket) for ticket in polite] == [4, 6, 8]
+
+    asyncio.run(main())
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=60), st.integers(1, 4))
+def test_every_place_is_taken_whoever_comes_and_goes(steps: list[tuple[str, int]], places: int) -> None:
+    async def main() -> None:
+        queue = FairQueue(100, places)
         present: list[Ticket] = []
         for client, action in steps:
             if action < 6 or not present:
                 present.append(queue.join(client))
             else:
                 queue.leave(present.pop(action % len(present)))
-            assert sum(ticket.admitted for ticket in present) == min(1, len(present))
-            assert sorted(map(queue.position, present)) == list(range(len(present)))
+            served = min(places, len(present))
+            assert sum(ticket.admitted for ticket in present) == served
+            waiting = list(range(1, len(present) - served + 1))
+            assert sorted(map(queue.position, present)) == [0] * served + waiting
 
     asyncio.run(main())
+
+
+def test_the_background_waits_for_everybody_else_and_takes_nobodys_room() -> None:
+    async def run() -> None:
+        queue = FairQueue(1, places=1)
+        rows = [queue.join("jobs", in_background=True) for _ in range(3)]
+        assert [row.admitted for row in rows] == [True, False, False]
+        person = queue.join("page")
+        assert (queue.length, queue.position(person), queue.position(rows[1])) == (1, 1, 2)
+        queue.leave(rows[0])
+        assert person.admitted and not rows[1].admitted
+        another = queue.join("page")
+        queue.leave(person)
+        assert another.admitted and not rows[1].admitted
+        queue.leave(rows[2])
+        queue.leave(another)
+        assert rows[1].admitted and queue.places == 1
+
+    asyncio.run(run())
+
+
+def test_the_background_is_asked_to_leave_for_whoever_waits() -> None:
+    async def run() -> None:
+        queue = FairQueue(8, places=2)
+        rows = [queue.join("jobs", in_background=True) for _ in range(9)]
+        persons = [queue.join("page")]
+        assert [row.asked_to_leave.is_set() for row in rows[:3]].count(True) == 1, "as many as somebody waits for"
+        (asked,) = [row for row in rows if row.asked_to_leave.is_set()]
+        queue.leave(asked)
+        assert persons[0].admitted and not any(row.asked_to_leave.is_set() for row in rows if row is not asked)
+
+    asyncio.run(run())
+
+
+def test_one_of_the_background_stays_to_its_end_where_somebody_always_comes() -> None:
+    async def run() -> None:
+        queue, asked = FairQueue(8, places=1), []
+        for _ in range(2 * (MAX_ASKED + 1)):
+            row = queue.join("jobs", in_background=True)
+            person = queue.join("page")
+            asked.append(row.asked_to_leave.is_set())
+            queue.leave(row)
+            assert person.admitted
+            queue.leave(person)
+        assert asked == [True] * MAX_ASKED + [False] + [True] * MAX_ASKED + [False]
+
+    asyncio.run(run())

@@ -148,7 +148,7 @@ def test_a_slow_reader_of_the_page_stops_the_engine(tmp_path: Path) -> None:
     import time
 
     words = " ".join(["word"] * 400)
-    with worker(tmp_path, segment_audio_s=2.0) as running, page(running.address) as server:
+    with worker(tmp_path, segment_audio_s=6.0) as running, page(running.address) as server:
         with httpx.stream("POST", f"{server}/api/speak", json={"text": words}, timeout=60) as answer:
             chunks = answer.iter_raw()
             next(chunks)
@@ -172,3 +172,29 @@ def test_without_an_engine_it_is_503(tmp_path: Path) -> None:
             assert answer.status_code == 503, path
             assert int(answer.headers["retry-after"]) >= 1
             assert answer.json()["error"]["message"]
+
+
+def test_tags_are_followed_when_markup_is_asked_for(address: str) -> None:
+    body = {"text": "one [pause=100ms]two[emotion=sad] three", "markup": True}
+    answer = httpx.post(f"{address}/api/speak", json=body, timeout=60)
+    frames = frames_of(answer.content)
+    shown = frames[0].event["segments"]
+    assert [(entry["text"], entry.get("pause_s"), entry.get("emotion")) for entry in shown] == [
+        ("one", None, None),
+        ("two", 0.1, None),
+        ("three", None, {"sad": 0.8}),
+    ]
+    assert httpx.post(f"{address}/api/segments", json=body).json()["segments"] == shown
+    samples = sum(len(frame.payload) for frame in frames if frame.kind == PCM) // 2
+    assert samples == frames[-1].event["samples"]
+    spelled = httpx.post(f"{address}/api/speak", json={**body, "markup": False}, timeout=60)
+    assert [entry["text"] for entry in frames_of(spelled.content)[0].event["segments"]][
+        1
+    ] == "[pause=100ms]two[emotion=sad]"
+    wrong = httpx.post(f"{address}/api/speak", json={"text": "[emotion=hapy]x", "markup": True})
+    assert wrong.status_code == 400
+    assert wrong.json()["error"]["code"] == "wrong_tag"
+    assert wrong.json()["error"]["param"] == "input"
+    openai = {"model": "tts-1", "voice": "alloy", "response_format": "pcm", "input": "one[pause=2s]two", "markup": True}
+    spoken = httpx.post(f"{address}/v1/audio/speech", json=openai, timeout=60).content
+    assert bytes(2 * 48_000) in spoken

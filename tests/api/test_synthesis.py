@@ -14,7 +14,8 @@ from launcher.frames import PCM, Frame
 from tests.engine.processes import WorkerProcess, worker
 from webui.engine.base import SpeechRequest
 from webui.engine.client import EngineAwayError, EngineClient
-from webui.queueing import QueueFullError
+from webui.engine.pool import EnginePool
+from webui.queueing import AskedToLeaveError, QueueFullError
 from webui.synthesis import Synthesis
 
 
@@ -22,11 +23,11 @@ def run(
     running: WorkerProcess, use: Callable[[Synthesis], Coroutine[Any, Any, None]], queue_size: int = 8, **options: float
 ) -> None:
     async def main() -> None:
-        engine = EngineClient(running.address)
+        engines = EnginePool([EngineClient(running.address)])
         try:
-            await use(Synthesis(engine, queue_size, **options))
+            await use(Synthesis(engines, queue_size, **options))
         finally:
-            await engine.aclose()
+            await engines.aclose()
 
     asyncio.run(main())
 
@@ -55,6 +56,25 @@ def test_who_waits_hears_the_position(tmp_path: Path) -> None:
         assert names(third)[-1] == "end"
 
     with worker(tmp_path, chunk_s=0.2) as running:
+        run(running, use)
+
+
+def test_the_background_gives_up_what_it_has_begun_when_somebody_comes(tmp_path: Path) -> None:
+    async def use(synthesis: Synthesis) -> None:
+        row = synthesis.speak(SpeechRequest("a b c d e f g h"), "jobs", buffered=True, in_background=True)
+        begun = []
+        async for frame in row:
+            begun.append(frame)
+            if frame.kind == PCM:
+                break
+        person = asyncio.ensure_future(collect(synthesis, "hello"))
+        with pytest.raises(AskedToLeaveError):
+            begun += [frame async for frame in row]
+        assert names(await person)[-1] == "end" and "end" not in names(begun)
+        again = await collect(synthesis, "a", "jobs", buffered=True, in_background=True)
+        assert names(again)[-1] == "end", "and its place is free again"
+
+    with worker(tmp_path, chunk_s=0.5) as running:
         run(running, use)
 
 

@@ -215,6 +215,24 @@ def test_the_banner_shows_stages_and_nothing_jumps(visit: Visit, service: StandI
     assert len(set(places)) == 1
 
 
+@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
+def test_the_banner_counts_engines_and_follows_the_one_that_is_furthest(
+    visit: Visit, service: StandIn, language: str
+) -> None:
+    service.further_engines = {"engine-2": "failed"}
+    service.error = {"message": "The card has fallen out.", "fix": ""}
+    visitor = visit(language=language, width=390)
+    visitor.wait_for_voices()
+    assert visitor.evaluate("() => document.querySelector('.tts-banner').dataset.state") == "ready"
+    said = {"en-US": "1 of 2 engines", "zh-CN": "2 个引擎中 1 个可用"}[language]
+    visitor.wait("(said) => document.querySelector('.tts-banner').innerText.includes(said)", said)
+    title = visitor.page.get_attribute(".tts-banner-detail", "title")
+    assert "engine: " in title and "The card has fallen out." in title and "engine-2: " in title
+    service.engine_state, service.further_engines = "failed", {"engine-2": "restarting"}
+    visitor.wait("() => document.querySelector('.tts-banner').dataset.state === 'restarting'")
+    assert visitor.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+
+
 def test_an_older_snapshot_does_not_replace_a_newer_one(visit: Visit, service: StandIn) -> None:
     service.uptime_s = 20.0
     visitor = visit()

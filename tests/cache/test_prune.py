@@ -191,6 +191,18 @@ def test_shared_contents_that_nobody_links_to(cache: Path) -> None:
     assert (found.path.name, found.size) == ("b" * 64, 6000)
 
 
+def test_what_an_archive_put_aside_is_no_leftover_but_its_remains_are(cache: Path) -> None:
+    from launcher.cache.leftovers import find_leftovers
+
+    aside = cache / ".locks" / "tts-launcher-archived"
+    for name in ("leaving-1", "gone-2"):
+        (aside / name / "models--o--archived").mkdir(parents=True)
+        (aside / name / "models--o--archived" / "weights").write_bytes(b"w" * 100)
+    found = find_leftovers(scan(cache), time.time() + 4000)
+    assert [one.path for one in found if aside in one.path.parents] == [aside / "gone-2"]
+    assert aside not in [one.path for one in found]
+
+
 def test_leftovers_go_and_busy_ones_stay(tmp_path: Path, cache: Path) -> None:
     from filelock import FileLock
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import pytest
 
-from launcher.cli.start_app import translate
+from launcher.cli.app import Context
+from launcher.cli.output import Output
+from launcher.cli.start_app import about_folder, translate
 from launcher.config import load
 from launcher.errors import ConfigError
 
@@ -50,3 +55,14 @@ def test_what_has_no_meaning_any_more_is_named() -> None:
 def test_what_is_wrong_is_refused(flags: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         translate(flags)
+
+
+def test_a_folder_with_a_page_of_its_own_is_named(tmp_path: Path) -> None:
+    (tmp_path / "indextts").mkdir()
+    for name in ("webui.py", "indextts/infer_v2_5.py"):
+        (tmp_path / name).touch()
+    output = Output(json=False, stdout=io.StringIO(), stderr=io.StringIO(), stdin=io.StringIO())
+    context = Context(output, {"LAUNCHER_DATA_DIR": str(tmp_path / "data")})
+    assert ["start --app index-tts" in text for text in about_folder(context, {}, tmp_path)] == [True]
+    assert about_folder(context, {"LAUNCHER_APP": "heygem"}, tmp_path) == []
+    assert about_folder(context, {}, tmp_path / "indextts") == []

@@ -44,6 +44,19 @@ def test_defaults_need_nothing() -> None:
     assert {value.source for value in config.values} == {"default"}
 
 
+@pytest.mark.parametrize(
+    ("settings", "devices"),
+    [
+        ({}, ("auto",)),
+        ({"LAUNCHER_ENGINES": "2", "LAUNCHER_DEVICE": "cuda:1"}, ("cuda:1", "cuda:1")),
+        ({"LAUNCHER_GPU": "0,2", "LAUNCHER_DEVICE": "cpu"}, ("cuda:0", "cuda:2")),
+        ({"LAUNCHER_GPU": "0,2", "LAUNCHER_ENGINES": "3"}, ("cuda:0", "cuda:2", "cuda:0")),
+    ],
+)
+def test_every_engine_has_a_device(settings: dict[str, str], devices: tuple[str, ...]) -> None:
+    assert load(settings, None, {}).devices == devices
+
+
 def test_a_flag_wins_over_the_environment_over_dotenv_over_the_default() -> None:
     Path(".env").write_text("LAUNCHER_PORT=1001\nLAUNCHER_THREADS=3\nLAUNCHER_ENGINE=kokoro\n")
     environ = {"LAUNCHER_PORT": "1002", "LAUNCHER_THREADS": "4"}
@@ -75,6 +88,9 @@ def test_an_empty_list_of_gpus_hides_them_all() -> None:
         ("LAUNCHER_HOST", "LOCALHOST", "localhost"),
         ("LAUNCHER_DEVICE", "CUDA", "cuda:0"),
         ("LAUNCHER_DEVICE", "cuda:3", "cuda:3"),
+        ("LAUNCHER_ENGINES", "2", 2),
+        ("LAUNCHER_GPU", "0, 1", (0, 1)),
+        ("LAUNCHER_GPU", "1", (1,)),
         ("LAUNCHER_LOG_LEVEL", "DEBUG", "debug"),
         ("LAUNCHER_LOG_MAX_BYTES", "500000", 500_000),
         ("LAUNCHER_LOG_MAX_BYTES", "10MB", 10_000_000),
@@ -120,6 +136,13 @@ def test_a_value_is_understood(name: str, text: str, value: object) -> None:
         ("LAUNCHER_ROOT_PATH", "/a?b"),
         ("LAUNCHER_ENGINE", "no such"),
         ("LAUNCHER_DEVICE", "gpu"),
+        ("LAUNCHER_ENGINES", "0"),
+        ("LAUNCHER_ENGINES", "many"),
+        ("LAUNCHER_ENGINES", "33"),
+        ("LAUNCHER_GPU", "first"),
+        ("LAUNCHER_GPU", "0,0"),
+        ("LAUNCHER_GPU", "0;1"),
+        ("LAUNCHER_GPU", "-1"),
         ("LAUNCHER_THREADS", "-1"),
         ("LAUNCHER_THREADS", "2.5"),
         ("LAUNCHER_OPEN_BROWSER", "maybe"),
@@ -286,8 +309,38 @@ def test_a_vanished_current_folder_is_said(tmp_path: Path, monkeypatch: pytest.M
     assert "current folder" in refusal()
 
 
+def test_users_open_a_network_as_a_token_does_and_their_tokens_are_masked() -> None:
+    users = f"alice:{TOKEN},bob:{TOKEN[::-1]}"
+    config = load({"LAUNCHER_HOST": "0.0.0.0", "LAUNCHER_USERS": users}, None, {})
+    assert config.user_tokens == (("alice", TOKEN), ("bob", TOKEN[::-1]))
+    assert config.allowed_hosts == ("*",)
+    assert TOKEN not in repr(config) + str(config.values)
+
+
+@pytest.mark.parametrize(
+    "users",
+    ["alice", "alice:short", f"Alice:{TOKEN}", f"token:{TOKEN}", f"a:{TOKEN},a:{TOKEN}x", f"a:{TOKEN},b:{TOKEN}"],
+)
+def test_bad_users_are_refused_without_showing_a_token(users: str) -> None:
+    said = refusal({"LAUNCHER_USERS": users})
+    assert "LAUNCHER_USERS" in said and TOKEN not in said
+
+
+def test_insecure_is_said_and_lets_names_of_other_sites_stay_out() -> None:
+    config = load({"LAUNCHER_HOST": "0.0.0.0", "LAUNCHER_INSECURE": "yes"}, None, {})
+    assert any("lets everybody in" in warning for warning in config.warnings)
+    assert "*" not in config.allowed_hosts and "<address>" in config.allowed_hosts
+    assert "*" in refusal({"LAUNCHER_INSECURE": "yes", "LAUNCHER_ALLOWED_HOSTS": "*"})
+
+
+def test_a_certificate_needs_its_key() -> None:
+    assert "LAUNCHER_TLS_KEY" in refusal({"LAUNCHER_TLS_CERT": "/tls/cert.pem"})
+    assert load({"LAUNCHER_TLS_CERT": "a.pem", "LAUNCHER_TLS_KEY": "b.pem"}, None, {}).scheme == "https"
+
+
 @pytest.mark.parametrize("key", [key for key in KEYS if key.example], ids=lambda key: key.name)
 def test_every_example_is_a_good_value(key: object) -> None:
     name, example = key.name, key.example  # type: ignore[attr-defined]
-    config = load({name: example, "LAUNCHER_TOKEN": TOKEN}, None, {})
+    pair = {"LAUNCHER_TLS_CERT": "/tls/cert.pem", "LAUNCHER_TLS_KEY": "/tls/key.pem"}  # one alone is refused
+    config = load({**pair, "LAUNCHER_TOKEN": TOKEN, name: example}, None, {})
     assert source_of(config, name) == "environment"

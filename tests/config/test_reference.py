@@ -41,7 +41,7 @@ def test_env_example_changes_nothing_and_its_lines_work(tmp_path: Path) -> None:
     opened.write_text(re.sub(r"^#(?=[A-Za-z])", "", env_example(), flags=re.MULTILINE), encoding="utf-8")
     config = load({}, opened, {})
     unset = {value.name for value in config.values if value.source == "default"}
-    assert unset == {"LAUNCHER_TOKEN", "HF_TOKEN"}  # a secret has no example
+    assert unset == {"LAUNCHER_TOKEN", "LAUNCHER_USERS", "HF_TOKEN"}  # a secret has no example
 
 
 def test_every_setting_of_ours_is_a_field_of_the_config() -> None:

@@ -21,7 +21,10 @@ import httpx
 from launcher.channel import Channel, bind_socket
 from webui.app import MountPage, create_app
 from webui.engine.client import EngineClient
+from webui.engine.pool import EnginePool
 from webui.engine.serving import ChildServer
+from webui.jobs.store import JobStore
+from webui.library.library import Library
 from webui.settings import PageSettings
 from webui.supervisor_link import SupervisorLink
 from webui.synthesis import Synthesis
@@ -137,12 +140,12 @@ def page(
     *,
     mount_page: Callable[[PageSettings], MountPage] | None = None,
     patience_s: float = PATIENCE_S,
+    library: Library | None = None,
+    jobs: JobStore | None = None,
     **changes: Any,
 ) -> Iterator[str]:
     """A page's server in a thread; gives its address. ``changes`` are fields of `PageSettings`."""
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    sock.listen(128)
+    sock = socket.create_server(("127.0.0.1", 0), backlog=128)
     port = sock.getsockname()[1]
     settings = PageSettings(
         **{
@@ -156,7 +159,8 @@ def page(
             **changes,
         }
     )
-    engine = EngineClient(settings.engine_address, settings.engine_token)
+    addresses = (settings.engine_address, *settings.further_engine_addresses)
+    engine = EnginePool([EngineClient(address, settings.engine_token) for address in addresses])
     link = SupervisorLink(settings)
     link.start()
     app = create_app(
@@ -165,6 +169,8 @@ def page(
         link=link,
         synthesis=Synthesis(engine, settings.queue_size, patience_s=patience_s),
         mount_page=mount_page(settings) if mount_page else None,
+        library=library,
+        jobs=jobs,
     )
     started = threading.Event()
     server = ChildServer(app, grace_s=1, on_started=started.set, on_stopping=link.close)

@@ -1,13 +1,16 @@
 """A real engine for tests: it speaks each word as a sine tone, as fast or as badly as a test wants.
 
 ``<cache_dir>/tone.json`` configures it: ``load_s``, ``load_error`` (a sentence), ``load_raise``, ``chunk_s`` (seconds
-of work per segment), ``segment_audio_s``. Words in the text act: ``[crash]`` ends the process (``[crash-once]`` only
-the first time), ``[raise]`` raises.
+of work per segment), ``segment_audio_s``, ``memory_chars`` (longest text that fits into the memory). Words in the text
+act: ``[crash]`` ends the process (``[crash-once]`` only the first time), ``[lost-once]`` finds once that the device has
+failed, ``[raise]`` raises, ``[memory]`` asks for a terabyte, ``[flood]`` prints 200,000 lines.
 ``<cache_dir>/tone.log`` gets a line per event, so that a test sees what happened in the other process.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import time
@@ -18,7 +21,18 @@ import numpy as np
 
 from launcher.errors import EngineError
 from launcher.progress import Progress
-from webui.engine.base import AudioChunk, Cancellation, EngineInfo, ReportProgress, Segment, SpeechRequest, Voice
+from webui.engine.base import (
+    AudioChunk,
+    Cancellation,
+    EngineInfo,
+    EngineLostError,
+    Pcm,
+    ReportProgress,
+    Segment,
+    SpeechRequest,
+    Voice,
+)
+from webui.engine.halving import speak_or_halve
 
 RATE_HZ = 24_000
 
@@ -78,11 +92,27 @@ class ToneEngine:
                 crashed.touch()
                 time.sleep(0.3)  # what was made before is on its way
                 os._exit(9)
+            if segment.text == "[memory]":
+                np.empty(2**40, dtype=np.uint8).fill(1)
+            if segment.text == "[flood]":
+                for number in range(200_000):
+                    print(f"line {number}", flush=number % 1000 == 0)
+            if segment.text == "[lost-once]" and not crashed.exists():
+                crashed.touch()
+                raise EngineLostError("The device has failed.")
             if segment.text == "[raise]":
                 raise RuntimeError("a tensor had the wrong shape")
-            self._note(f"chunk {segment.index}")
-            yield AudioChunk(tone(options["segment_audio_s"], request.voice == "low"), segment)
+            say = functools.partial(self._say, options, request)
+            for pcm in speak_or_halve(segment.text, say, is_full=lambda error: isinstance(error, MemoryError)):
+                self._note(f"chunk {segment.index}")
+                yield AudioChunk(pcm, segment)
         self._note("end")
+
+    def _say(self, options: dict, request: SpeechRequest, text: str) -> Iterator[Pcm]:
+        if len(text) > options["memory_chars"]:
+            self._note(f"full {text}")
+            raise MemoryError
+        yield tone(options["segment_audio_s"], request.voice == "low")
 
     def unload(self) -> None:
         self._loaded = False
@@ -100,14 +130,14 @@ class ToneEngine:
             time.sleep(min(0.02, left))
 
     def _options(self) -> dict:
-        options = {"load_s": 0.0, "chunk_s": 0.0, "segment_audio_s": 0.25}
+        options = {"load_s": 0.0, "chunk_s": 0.0, "segment_audio_s": 0.25, "memory_chars": 10**9}
         path = self._cache_dir / "tone.json"
         if path.exists():
             options.update(json.loads(path.read_text()))
         return options
 
     def _note(self, line: str) -> None:
-        with (self._cache_dir / "tone.log").open("a") as log:
+        with contextlib.suppress(OSError), (self._cache_dir / "tone.log").open("a") as log:  # a test fills the disk
             log.write(line + "\n")
 
 

@@ -131,6 +131,11 @@ def test_the_memory_plan(card: Gpu | None, half: str, precision: str, qwen: str)
     assert plan.to_options() == {"precision": precision, "qwen": qwen}
 
 
+def test_engines_on_one_card_share_its_memory() -> None:
+    plan = memory_plan(gpu(24), config(), "bf16", engines=2)
+    assert (plan.precision, plan.qwen) == ("bf16", "yes") and "for each of 2 engines" in plan.reason
+
+
 def test_what_the_user_says_about_memory_wins() -> None:
     plan = memory_plan(gpu(8), config(LAUNCHER_PRECISION="fp32", LAUNCHER_QWEN="yes"), "fp16")
     assert (plan.precision, plan.qwen) == ("fp32", "yes")

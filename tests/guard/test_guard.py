@@ -108,7 +108,7 @@ def test_every_answer_has_the_security_headers(address: str, path: str) -> None:
     answer = httpx.get(address + path)
     assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["referrer-policy"] == "same-origin"
     assert "server" not in answer.headers
 
 
@@ -209,7 +209,7 @@ def test_a_browser_logs_in_once(locked: str) -> None:
     with httpx.Client(base_url=locked, headers=BROWSER) as browser:
         assert browser.get("/").headers["location"] == "/login"
         form = browser.get("/login")
-        assert 'method="post"' in form.text and "访问令牌" in form.text
+        assert 'method="post"' in form.text and "访问密钥" in form.text
         wrong = browser.post("/login", data={"token": "<script>"})
         assert wrong.status_code == 401 and "<script>" not in wrong.text and "set-cookie" not in wrong.headers
         right = browser.post("/login", data={"token": TOKEN})
@@ -257,9 +257,9 @@ def test_a_hundred_slow_connections_do_not_stop_the_others(address: str) -> None
 
 
 def test_a_request_that_never_ends_its_headers_is_dropped(engine_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from webui.engine import serving
+    from webui.engine import connections
 
-    monkeypatch.setattr(serving, "HEADER_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(connections, "HEADER_TIMEOUT_S", 0.3)
     with page(engine_address) as server:
         host, port = server.removeprefix("http://").split(":")
         for start in (b"", b"GET / HTTP/1.1\r\n", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"):
@@ -271,9 +271,9 @@ def test_a_request_that_never_ends_its_headers_is_dropped(engine_address: str, m
 
 
 def test_a_long_answer_is_not_cut_by_the_header_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from webui.engine import serving
+    from webui.engine import connections
 
-    monkeypatch.setattr(serving, "HEADER_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(connections, "HEADER_TIMEOUT_S", 0.3)
     with worker(tmp_path, chunk_s=0.3) as slow, page(slow.address) as server:
         answer = httpx.post(f"{server}/api/speak", json={"text": "a b c d"}, timeout=60)
         assert b'"event":"end"' in answer.content

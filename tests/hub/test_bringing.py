@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
+import pytest
+
+from launcher.alarms.events import recent
+from launcher.cache.layout import cache_dir
 from launcher.config import load
-from launcher.hub.bringing import needs
+from launcher.errors import FetchError
+from launcher.hub.bringing import bring, needs
+from launcher.hub.fetch import Reporting, Wanted
 
 QWEN = "qwen0.6bemo4-merge/"
 
@@ -35,3 +42,12 @@ def test_a_folder_of_ones_own_takes_the_place_of_the_model_and_of_nothing_else(t
 
 def test_further_models_come_last(tmp_path: Path) -> None:
     assert needed(tmp_path, "kokoro", LAUNCHER_MODELS="org/name:syncnet.pth") == [("org/name", ("syncnet.pth",))]
+
+
+def test_a_mirror_that_nobody_could_reach_is_on_record(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = load({"LAUNCHER_DATA_DIR": str(tmp_path), "HF_ENDPOINT": url}, None, {})
+    with pytest.raises(FetchError, match="No mirror answers"):
+        bring(config, [Wanted("org/name")], Reporting())
+    assert [(one.kind, one.subject) for one in recent(cache_dir(config))] == [("mirror_timeout", url)]

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.process.facts import ProcessFacts, new_mark, observe, observe_all, own_pids, still
-from launcher.process.identity import Verdict, judge
+from launcher.process.identity import StaleScripts, Verdict, judge
 from launcher.process.runfile import RunRecord
 from tests.process.spawn import SLEEPER, Nursery, wait_until
 
@@ -201,3 +201,51 @@ def test_what_is_gone_is_not_observed() -> None:
 
 def test_own_pids_are_this_process_and_its_ancestors() -> None:
     assert {os.getpid(), os.getppid()} <= own_pids()
+
+
+APP = StaleScripts(("/srv/mia/app", "/data/app"), ("webui.py", "start_app.sh", "-m heygem.app"))
+
+
+@pytest.mark.parametrize(
+    ("command", "cwd", "ours"),
+    [
+        (["python", "webui.py", "--port", "7860"], "/srv/mia/app", True),
+        (["/srv/mia/app/.venv/bin/python3.11", "-u", "/data/app/webui.py"], "/", True),
+        (["bash", "start_app.sh"], "/srv/mia/app", True),
+        (["/bin/sh", "-e", "./start_app.sh", "--gpu"], "/srv/mia/app", True),
+        (["python", "-m", "heygem.app"], "/srv/mia/app", True),
+        (["python", "webui.py"], "/srv/mia/app2", False),
+        (["python", "sub/webui.py"], "/srv/mia/app", False),
+        (["python", "webui.py"], None, False),
+        (["python", "train.py", "webui.py"], "/srv/mia/app", False),
+        (["vim", "webui.py"], "/srv/mia/app", False),
+        (["bash", "-c", "webui.py"], "/srv/mia/app", False),
+        (["python", "-c", "webui.py"], "/srv/mia/app", False),
+        (["python", "-m", "heygem.app"], "/srv/mia", False),
+        (["python", "-m", "heygem"], "/srv/mia/app", False),
+    ],
+)
+def test_an_apps_leftovers_are_known_by_script_and_folder(command: list[str], cwd: str | None, ours: bool) -> None:
+    def verdict(facts: ProcessFacts, stale: StaleScripts | None) -> Verdict:
+        return judge(
+            facts,
+            instance="default",
+            data_dir=DATA,
+            owner="mia",
+            project_dirs=[PROJECT],
+            record=None,
+            own_pids=frozenset({1}),
+            stale=stale,
+        )
+
+    facts = running(*command, cwd=cwd)
+    assert verdict(facts, APP).ours is ours
+    assert not verdict(facts, None).ours
+    # Another user's, another instance's, one whose environment is hidden, this command's own: never.
+    for other in (
+        replace(facts, owner="tom"),
+        replace(facts, mark="studio:00000000.aa"),
+        replace(facts, mark=None),
+        replace(facts, pid=1),
+    ):
+        assert not verdict(other, APP).ours

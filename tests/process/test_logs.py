@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import os
 import queue
@@ -130,8 +132,11 @@ def test_many_threads_rotate_without_losing_a_line_or_exceeding_the_size(tmp_pat
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(list(tmp_path.iterdir())) > 10
-    assert max(path.stat().st_size for path in tmp_path.iterdir()) <= 4000
+    sizes = []
+    for path in tmp_path.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # packed meanwhile, under another name
+            sizes.append(path.stat().st_size)
+    assert len(sizes) > 10 and max(sizes) <= 4000
     for name in range(8):
         lines = read_lines(tmp_path, test=wanted(component=f"thread{name}"), last=10_000)
         assert [int(line.split(" ")[3]) for line in lines] == list(range(250))
@@ -143,8 +148,75 @@ def test_no_more_files_than_allowed(tmp_path: Path, files: int) -> None:
     writer = LogWriter(tmp_path, max_bytes=500, files=files)
     for number in range(200):
         writer.write("page", "INFO", f"line {number}")
-    assert {path.name for path in tmp_path.iterdir()} == {LOG_NAME, *(f"{LOG_NAME}.{i}" for i in range(1, files))}
+    expected = [LOG_NAME, f"{LOG_NAME}.1", f"{LOG_NAME}.2.gz"][:files]
+    wait_until(lambda: sorted(path.name for path in tmp_path.iterdir()) == expected, "an old file was not packed")
+    writer.close()
     assert bodies(tmp_path)[-1] == "line 199"
+
+
+def packed(log_dir: Path) -> list[str]:
+    """The packed files and whatever still has to be packed."""
+    names = [path.name for path in log_dir.iterdir()]
+    return sorted(name for name in names if name not in (LOG_NAME, f"{LOG_NAME}.1"))
+
+
+def test_packed_files_are_read_as_if_they_were_not(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path, max_bytes=2000, files=1000)
+    for number in range(300):
+        writer.write("page" if number % 3 else "engine", "INFO", f"line {number}")
+    wait_until(lambda: all(name.endswith(".gz") for name in packed(tmp_path)), "an old file was not packed")
+    assert len(packed(tmp_path)) > 5
+    assert bodies(tmp_path) == [f"line {number}" for number in range(300)]
+    assert bodies(tmp_path, last=120) == [f"line {number}" for number in range(180, 300)]
+    of_engine = read_lines(tmp_path, test=wanted(component="engine"), last=70)
+    assert [line.split(" ", 3)[3] for line in of_engine] == [f"line {number}" for number in range(90, 300, 3)]
+    assert gzip.decompress((tmp_path / f"{LOG_NAME}.2.gz").read_bytes()).startswith(b"20")
+    oldest = tmp_path / f"{LOG_NAME}.{len(packed(tmp_path)) + 1}.gz"
+    oldest.write_bytes(oldest.read_bytes()[:-30])  # a damaged one costs its own lines at most
+    assert bodies(tmp_path)[-200:] == [f"line {number}" for number in range(100, 300)]
+
+
+def test_a_follower_that_was_asleep_misses_and_repeats_nothing(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path, max_bytes=1000, files=1000)
+    writer.write("page", "INFO", "before")
+    stop = threading.Event()
+    lines = follow(tmp_path, stop=stop)
+    for number in range(200):
+        writer.write("page", "INFO", f"line {number}")
+    # The file that it is at has been rotated, packed and removed meanwhile.
+    wait_until(lambda: all(name.endswith(".gz") for name in packed(tmp_path)), "an old file was not packed")
+    found = [next(lines).split(" ", 3)[3] for _ in range(200)]
+    stop.set()
+    assert found == [f"line {number}" for number in range(200)]
+    assert list(lines) == []
+
+
+def test_a_file_that_covers_too_many_days_is_rotated(tmp_path: Path) -> None:
+    now = [1_795_255_200.0]
+    writer = LogWriter(tmp_path, max_age_s=86_400, clock=lambda: now[0])
+    writer.write("page", "INFO", "monday")
+    now[0] += 86_399
+    writer.write("page", "INFO", "still monday")
+    writer.close()
+    again = LogWriter(tmp_path, max_age_s=86_400, clock=lambda: now[0])
+    now[0] += 1  # the age is that of the first line, whoever wrote it
+    again.write("page", "INFO", "tuesday")
+    now[0] -= 10 * 86_400  # a clock that goes back rotates nothing
+    again.write("page", "INFO", "a past day")
+    assert (tmp_path / LOG_NAME).read_text().count("\n") == 2
+    assert bodies(tmp_path) == ["monday", "still monday", "tuesday", "a past day"]
+
+
+def test_a_half_packed_file_of_a_crash_is_packed_anew(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        line = f"2026-11-21T10:00:00.000+00:00 INFO page {number}\n"
+        (tmp_path / f"{LOG_NAME}.{number}").write_text(line)
+    (tmp_path / f"{LOG_NAME}.packing").write_bytes(b"half")
+    writer = LogWriter(tmp_path)
+    writer.write("page", "INFO", "0")
+    expected = [f"{LOG_NAME}.2.gz", f"{LOG_NAME}.3.gz"]
+    wait_until(lambda: packed(tmp_path) == expected, "an old file was not packed")
+    assert bodies(tmp_path) == ["3", "2", "1", "0"]
 
 
 def test_a_new_writer_continues_the_file_and_never_a_half_line(tmp_path: Path) -> None:

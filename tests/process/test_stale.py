@@ -6,13 +6,15 @@ import os
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from launcher.process.facts import new_mark, still
-from launcher.process.identity import find_stale
+from launcher.process.facts import new_mark, observe, still
+from launcher.process.identity import find_alike, find_stale
 from launcher.process.runfile import RunRecord
+from launcher.process.takeover import Claim, end_leftovers
 from launcher.process.terminate import terminate_tree
-from tests.process.spawn import SLEEPER, Nursery
+from tests.process.spawn import SLEEPER, Nursery, wait_until
 
 
 def stale_pids(data: Path, project: Path, record: RunRecord | None = None, instance: str = "default") -> list[int]:
@@ -88,3 +90,46 @@ def test_another_users_page_is_left_alone(nursery: Nursery, tmp_path: Path) -> N
     same, _ = nursery.start(command, cwd=Path("/"), mark=record_mark)
     assert other.owner != same.owner
     assert stale_pids(tmp_path, tmp_path) == [same.pid]
+    [(named, verdict)] = find_alike("default", str(tmp_path), [str(tmp_path)], None)
+    assert named.pid == other.pid
+    assert other.owner in verdict.reason
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or os.geteuid() != 0, reason="only root may make a space of process numbers"
+)
+def test_a_page_in_a_container_is_named_and_left_alone(nursery: Nursery, tmp_path: Path) -> None:
+    project, data = tmp_path / "project", tmp_path / "data"
+    project.mkdir()
+    (project / "webui.py").write_text(SLEEPER)
+    command = ["unshare", "--pid", "--fork", "--kill-child", sys.executable, "webui.py"]
+    outer, _ = nursery.start(command, cwd=project)
+    [inner] = psutil.Process(outer.pid).children()
+    facts = observe(inner.pid)
+    assert facts is not None and facts.is_contained and not outer.is_contained
+    ours, _ = nursery.run(SLEEPER, project)
+    assert stale_pids(data, project) == [ours.pid]
+    [(named, verdict)] = find_alike("default", str(data), [str(project)], None)
+    assert named.pid == inner.pid and "container" in verdict.reason
+    told: list[str] = []
+    assert end_leftovers(Claim("default", str(data), (str(project),), None), told.append) == 1
+    assert still(facts) and not still(ours)
+    assert any(f"pid {inner.pid}" in text and text.startswith("Left alone") for text in told)
+
+
+def test_a_zombie_is_named_and_not_waited_for(nursery: Nursery, tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', ''])\n"
+        "print('ready', child.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    _, pid = nursery.run(code, tmp_path / "x", name="parent.py")
+    wait_until(lambda: (seen := observe(int(pid))) is not None and seen.status == "zombie", "it did not end")
+    facts = observe(int(pid))
+    assert facts is not None
+    record = RunRecord("default", "m", 2**22 + 5, 1.0, children={"engine": (facts.pid, facts.created_at)})
+    assert stale_pids(tmp_path / "data", tmp_path / "none", record) == []
+    [(named, verdict)] = find_alike("default", str(tmp_path / "data"), [str(tmp_path / "none")], record)
+    assert named.pid == facts.pid and f"pid {facts.parent_pid}" in verdict.reason
+    assert not terminate_tree(facts, grace_s=20).survivors

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,7 @@ def run(command: list[str], cwd: Path, **environ: str) -> subprocess.CompletedPr
     (programs / "tts-launcher").write_text(f'#!/bin/sh\nexec {sys.executable} -m launcher "$@"\n')
     (programs / "tts-launcher").chmod(0o755)
     base = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    base.pop("TORCHINDUCTOR_CACHE_DIR", None)  # torch sets it for itself when another test imports it
     base |= {"PYTHONPATH": str(ROOT), "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(cwd)}
     return subprocess.run(
         command, cwd=cwd, env=base | environ, capture_output=True, text=True, timeout=120, check=False
@@ -149,3 +153,67 @@ def test_settings_and_arguments_have_their_names() -> None:
     assert settings and set(settings) <= set(KEYS_BY_NAME)
     users = [words for name, words in instructions() if name == "USER"]
     assert users and users[-1].isdigit(), "nothing runs as root"
+
+
+@pytest.mark.parametrize(
+    ("schema", "name"), [("vendor.github-workflows", "prefetch.yml"), ("vendor.compose-spec", "compose.yaml")]
+)
+def test_schemas_agree(schema: str, name: str) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(DEPLOY / name)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_pinned_path_lies_on_the_volume(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    done = run(["tts-launcher", "cache", "where", "--json"], tmp_path, LAUNCHER_DATA_DIR=str(data))
+    places = {place["name"]: Path(place["path"]) for place in json.loads(done.stdout)["places"]}
+    assert len(places) > 10
+    outside = {name for name, path in places.items() if data not in (path, *path.parents)}
+    assert outside <= {"sockets"}  # in /tmp when the data folder's name is long; /data is short
+
+
+def test_what_is_written_lies_on_the_volume() -> None:
+    for service in read("compose.yaml")["services"].values():
+        assert service["read_only"] is True and service["tmpfs"] == ["/tmp"] and service["cap_drop"] == ["ALL"]
+    gpu = read("compose.yaml")["services"]["gpu"]["deploy"]["resources"]["reservations"]["devices"][0]
+    assert gpu["driver"] == "nvidia" and gpu["capabilities"] == ["gpu"]
+    documents = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8")))
+    kinds = {one["kind"]: one for one in documents}
+    assert set(kinds) == {"PersistentVolumeClaim", "Deployment", "Service"}
+    pod = kinds["Deployment"]["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    assert pod["metadata"]["labels"].items() >= kinds["Service"]["spec"]["selector"].items()
+    assert pod["metadata"]["labels"].items() >= kinds["Deployment"]["spec"]["selector"]["matchLabels"].items()
+    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounted == {"data": "/data", "tmp": "/tmp"} and container["securityContext"]["readOnlyRootFilesystem"]
+    assert {volume["name"] for volume in pod["spec"]["volumes"]} == set(mounted)
+    claim = kinds["PersistentVolumeClaim"]["metadata"]["name"]
+    assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim
+    users = [words for name, words in instructions() if name == "USER"]
+    assert (
+        str(pod["spec"]["securityContext"]["runAsUser"]) == users[-1] and pod["spec"]["securityContext"]["runAsNonRoot"]
+    )
+    names = {one["name"] for one in container["env"]}
+    assert names <= set(KEYS_BY_NAME)
+    probed = container["readinessProbe"]["exec"]["command"][0]
+    assert any(words.endswith(f"/{probed}") for name, words in instructions() if name == "COPY")
+
+
+def test_the_probe_says_whether_it_is_ready(tmp_path: Path) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.headers["Authorization"] == "Bearer secret" and self.path == "/readyz"
+            self.send_response(200 if known else 401)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings = {"LAUNCHER_PORT": str(server.server_address[1]), "LAUNCHER_TOKEN": "secret"}
+        assert run([str(DEPLOY / "ready")], tmp_path, **settings).returncode == 0
+        assert run([str(DEPLOY / "ready")], tmp_path, **{**settings, "LAUNCHER_TOKEN": "wrong"}).returncode == 1
+        server.shutdown()
+    assert run([str(DEPLOY / "ready")], tmp_path, **settings).returncode == 1

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 #: What is read at run time and so has to travel with the code.
-DATA_SUFFIXES = {".html", ".js", ".css", ".json", ".svg", ".txt", ".tsv", ".png"}
+DATA_SUFFIXES = {".html", ".js", ".css", ".json", ".svg", ".txt", ".tsv", ".png", ".ogg", ".toml"}
 
 
 def _run(*command: str | Path, cwd: Path) -> str:

@@ -21,7 +21,7 @@ START = ROOT / "locks" / "start.txt"
 TEST = ROOT / "locks" / "test.txt"
 
 #: Packages whose metadata name no licence; read from the licence file that they ship.
-READ_BY_HAND = {"pyworld": "MIT"}
+READ_BY_HAND = {"pyworld": "MIT", "axe-playwright-python": "MIT"}
 #: Copyleft licences that stay with their own files: allowed where we only call the package.
 WEAK_COPYLEFT: dict[str, str] = {}
 

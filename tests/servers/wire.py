@@ -197,7 +197,10 @@ class Connection:
             Gone: always.
         """
         while not self._stopping.is_set():
-            readable, _, _ = select.select([self._sock], [], [], 0.1)
+            try:
+                readable, _, _ = select.select([self._sock], [], [], 0.1)
+            except (OSError, ValueError):  # closed while the hub stops
+                break
             if readable and not self._peek():
                 break
             if readable:

@@ -142,3 +142,20 @@ def test_what_does_not_suit_a_service_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"LAUNCHER_TOKEN.*must not hold it"):
         config = load({"LAUNCHER_TOKEN": "0123456789abcdef0123"}, None, {"LAUNCHER_DATA_DIR": str(tmp_path)})
         make_spec(config, system=False, socket=False, user="")
+
+
+def test_an_apps_folder_is_writable_for_a_machines_service(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    python = clone / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    data = tmp_path / "data"
+    data.mkdir()
+    flags = {"LAUNCHER_DATA_DIR": str(data), "LAUNCHER_APP": "index-tts"}
+    found = make_spec(
+        config_of(tmp_path, **flags, LAUNCHER_APP_DIR=str(clone)), system=True, socket=False, user="daemon"
+    )
+    text = systemd.render_service(found)
+    assert f'ReadWritePaths="{clone}"' in text and "LAUNCHER_APP=index-tts" in text
+    with pytest.raises(ConfigError, match="no folder yet"):
+        make_spec(config_of(tmp_path, **flags), system=True, socket=False, user="daemon")

@@ -25,7 +25,9 @@ def make(tmp_path: Path, **settings: str) -> tuple[Config, dict[str, ChildSpec]]
     empty = tmp_path / "settings"
     empty.write_text("")
     config = load(environ, empty, {})
-    addresses = Addresses("127.0.0.1", 1, "unix:/c", "unix:/e", "default:mark", "control-secret", "engine-secret")
+    addresses = Addresses(
+        "127.0.0.1", 1, "unix:/c", "unix:/e", "default:mark", SECRET, "control-secret", "engine-secret"
+    )
     return config, child_specs(config, addresses, {**environ, "PATH": "/bin"})
 
 
@@ -39,6 +41,34 @@ def test_the_children_understand_their_settings(tmp_path: Path) -> None:
     # Everything that a child can be told is told; the descriptor is known at its start only.
     assert {field.name for field in fields(PageSettings)} - {"listen_fd"} == set(specs["page"].settings)
     assert {field.name for field in fields(WorkerSettings)} == set(specs["engine"].settings)
+
+
+def specs_of(tmp_path: Path, count: int, **settings: str) -> list[ChildSpec]:
+    """The engines of so many addresses."""
+    environ = {"LAUNCHER_DATA_DIR": str(tmp_path / "data"), **settings}
+    further = tuple(f"unix:/e{number}" for number in range(2, count + 1))
+    addresses = Addresses("127.0.0.1", 1, "unix:/c", "unix:/e", "default:mark", further_engines=further)
+    (tmp_path / "settings").write_text("")
+    config = load(environ, tmp_path / "settings", {})
+    assert len(config.devices) == count
+    specs = child_specs(config, addresses, environ)
+    assert json.loads(json.dumps(specs["page"].settings))["further_engine_addresses"] == list(further)
+    return [spec for name, spec in specs.items() if name.startswith("engine")]
+
+
+def test_each_engine_has_its_name_its_address_and_its_gpu_alone(tmp_path: Path) -> None:
+    first, second, third = specs_of(tmp_path, 3, LAUNCHER_GPU="0,2", LAUNCHER_ENGINES="3")
+    assert [spec.component for spec in (first, second, third)] == ["engine", "engine-2", "engine-3"]
+    assert [spec.settings["component"] for spec in (first, second, third)] == ["engine", "engine-2", "engine-3"]
+    assert [spec.settings["address"] for spec in (first, second, third)] == ["unix:/e", "unix:/e2", "unix:/e3"]
+    assert [spec.environment["CUDA_VISIBLE_DEVICES"] for spec in (first, second, third)] == ["0", "2", "0"]
+    assert {spec.settings["device"] for spec in (first, second, third)} == {"cuda:0"}
+    assert {spec.environment["CUDA_DEVICE_ORDER"] for spec in (first, second, third)} == {"PCI_BUS_ID"}
+    # Numbers count what the user left visible; one beyond it shows nothing.
+    seen = specs_of(tmp_path, 2, LAUNCHER_GPU="1,2", CUDA_VISIBLE_DEVICES="5, GPU-abc")
+    assert [spec.environment["CUDA_VISIBLE_DEVICES"] for spec in seen] == ["GPU-abc", ""]
+    (alone,) = specs_of(tmp_path, 1, LAUNCHER_DEVICE="cuda:1")
+    assert "CUDA_VISIBLE_DEVICES" not in alone.environment and alone.settings["device"] == "cuda:1"
 
 
 def test_no_secret_leaves_the_settings(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 
@@ -54,6 +55,58 @@ def test_a_crash_loop_ends_and_says_why(instance: Instance) -> None:
     instance.order("page", mode="ok")
     assert instance.answer("restart", "page")["ready"] is True
     assert instance.get("/").json["served_by"] == "page"
+
+
+def test_a_crash_is_kept_and_shown_wherever_somebody_looks(instance: Instance) -> None:
+    secret = instance.environment["LAUNCHER_TOKEN"] = "a-secret-of-many-characters"
+    instance.environment["LAUNCHER_RESTART_LIMIT"] = "1"
+    instance.order("engine", mode="crash", words=[*map(str, range(300)), f"the token is {secret}"])
+    instance.order("page", mode="mute")  # so that the supervisor answers
+    instance.start()
+    instance.wait_component("engine", "failed")
+    shown = instance.answer("status")["crashes"]
+    assert [crash["component"] for crash in shown] == ["engine", "engine"]
+    assert (shown[0]["exit_code"], shown[0]["signal"], shown[0]["stage"]) == (3, "", "start")
+    assert 1e6 < shown[0]["peak_bytes"] < 1e9
+    reports = instance.answer("logs", "--crash")["crashes"]
+    assert [report["path"] for report in reports] == [crash["path"] for crash in shown]
+    assert len(reports[0]["lines"]) == 200
+    assert reports[0]["lines"][-1] == "RuntimeError: told to crash"
+    assert "the token is ***" in reports[0]["lines"]
+    text = instance.get("/", Accept="text/html", Authorization=f"Bearer {secret}").body.decode()
+    assert "told to crash" in text and "MB of memory" in text and secret not in text
+    logs = Path(reports[0]["path"]).parent
+    assert not [path for path in logs.iterdir() if secret in path.read_text()]
+    assert instance.answer("logs", "--crash", "--component", "page") == {"crashes": []}
+    os.kill(instance.status()["components"]["page"]["pid"], signal.SIGKILL)
+    wait_for(lambda: instance.status()["crashes"][0]["signal"] == "SIGKILL", "the page's report")
+    instance.started[0].kill()
+    instance.started[0].wait()
+    stopped = instance.answer("status")
+    assert (stopped["state"], stopped["crashes"][0]["component"]) == ("crashed", "page")
+    for component in ("page", "engine"):
+        instance.order(component, mode="ok")
+    instance.start_ready()
+    last = instance.answer("logs", "--crash", "--component", "supervisor")["crashes"]
+    assert len(last) == 1 and last[0]["pid"] == instance.started[0].pid
+    assert any("was killed by SIGKILL" in line for line in last[0]["lines"])
+    assert instance.status()["crashes"][0]["component"] == "supervisor"
+
+
+def test_a_child_that_hangs_while_it_serves_is_replaced(instance: Instance) -> None:
+    instance.environment["LAUNCHER_HANG_S"] = "1"
+    instance.order("page", beat_s=0.1)
+    instance.start_ready()
+    page = instance.status()["components"]["page"]["pid"]
+    wait_for(lambda: instance.get("/").json["pid"] == page, "the page's answer")
+    os.kill(page, signal.SIGSTOP)
+    back = wait_for(
+        lambda: (now := instance.status()["components"]["page"])["state"] == "ready" and now["pid"] != page and now,
+        "another page",
+    )
+    assert back["restarts"] == 1 and not alive(page)
+    assert "no sign of life for 1 s" in instance.status()["crashes"][0]["what"]
+    assert instance.get("/").json["pid"] == back["pid"]
 
 
 def test_no_restart_when_the_limit_is_0(instance: Instance) -> None:

@@ -2,113 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from launcher.process.child import ChildSpec, describe_exit
-from launcher.process.health import MAX_BACKOFF_S, CrashBudget, Patience
-from launcher.process.keeper import Hooks, Keeper
-from launcher.process.loop import Loop
-from launcher.process.snapshot import Status
+from launcher.process.child import describe_exit
+from launcher.process.health import MAX_BACKOFF_S, CrashBudget
 from launcher.process.timings import FIRST_GUESS_S, MARGIN, StartTimes
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Logs:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def write(self, component: str, level: str, text: str) -> None:
-        self.lines.append(f"{level} {text}")
-
-
-class FakeChild:
-    """A child that lives until the test says otherwise."""
-
-    pids = iter(range(1000, 9000))
-
-    def __init__(self, on_exit: Callable[[Any, int], None]) -> None:
-        self.pid = next(self.pids)
-        self.last_lines = ["last words"]
-        self.signals: list[str] = []
-        self._on_exit = on_exit
-
-    def terminate(self) -> None:
-        self.signals.append("terminate")
-
-    def kill(self) -> None:
-        self.signals.append("kill")
-
-    def exit(self, status: int) -> None:
-        self._on_exit(self, status)
-
-
-class World:
-    """A keeper in a loop whose clock the test moves."""
-
-    def __init__(self, *, limit: int = 2, component: str = "page", task: bool = False) -> None:
-        self.clock = Clock()
-        self.loop = Loop(self.clock)
-        self.logs = Logs()
-        self.status = Status(
-            instance="i", version="1", url="", host="", port=1, pid=1, clock=self.clock, wall_clock=self.clock
-        )
-        if task:
-            self.status.expect_weights()
-        self.children: list[FakeChild] = []
-        self.calls: list[str] = []
-        self.times = StartTimes(None)
-        self.keeper = Keeper(
-            ChildSpec(component, ("x",), {}, {}, is_task=task),
-            loop=self.loop,
-            status=self.status,
-            logs=self.logs,
-            hooks=Hooks(
-                changed=lambda: None,
-                before_start=lambda: None,
-                started=lambda: self.calls.append("started"),
-                ready=lambda: self.calls.append("ready"),
-                down=lambda: self.calls.append("down"),
-                failed=lambda error: self.calls.append(f"failed {error['message']}"),
-            ),
-            budget=CrashBudget(limit, 60.0),
-            patience=Patience(hello_s=30.0, silence_s=50.0),
-            times=self.times,
-            spawn=self._spawn,
-        )
-
-    def _spawn(self, spec: ChildSpec, *, on_exit: Callable[[Any, int], None], **rest: Any) -> FakeChild:
-        self.children.append(FakeChild(on_exit))
-        return self.children[-1]
-
-    @property
-    def child(self) -> FakeChild:
-        return self.children[-1]
-
-    def pass_time(self, seconds: float) -> None:
-        """Moves the clock in small steps, so that timers that set timers are due in order."""
-        end = self.clock.now + seconds
-        while True:
-            self.loop.run_once(0.0)
-            if self.clock.now >= end:
-                return
-            self.clock.now = min(end, self.clock.now + 0.05)
-
-    def say(self, event: str, **fields: Any) -> None:
-        self.keeper.hear({"event": event, "pid": self.child.pid, **fields})
-
-    def crash(self, status: int = 1) -> None:
-        self.child.exit(status)
-        self.pass_time(0.2)
+from tests.supervisor.keeping import World
 
 
 def test_ready_ends_the_start_and_is_remembered() -> None:
@@ -187,32 +88,6 @@ def test_a_restart_forgets_crashes_and_waits_for_the_old_child() -> None:
     assert len(world.children) == 3
     world.crash()
     assert world.keeper.state == "restarting"
-
-
-def test_a_mute_child_is_killed_and_counts_as_a_crash() -> None:
-    world = World(limit=0)
-    world.keeper.start()
-    world.pass_time(29.0)
-    assert world.child.signals == []
-    world.pass_time(2.0)
-    assert world.child.signals == ["kill"]
-    world.crash(-9)
-    error = world.status.components["page"].error
-    assert error is not None
-    assert "said nothing for 30 s" in error["message"]
-
-
-def test_any_word_gives_more_time() -> None:
-    world = World()
-    world.keeper.start()
-    world.say("hello")
-    for _ in range(5):
-        world.pass_time(40.0)
-        world.say("progress", progress={"stage": "import"})
-    assert world.child.signals == []
-    world.say("ready")
-    world.pass_time(1000.0)
-    assert world.child.signals == []
 
 
 def test_what_an_earlier_child_says_is_not_heard() -> None:

@@ -51,7 +51,7 @@ def test_status_has_every_part_of_the_snapshot(instance: Instance) -> None:
     snapshot = json.loads(done.stdout)
     assert set(snapshot) == {
         *("instance", "version", "pid", "url", "host", "port", "started_at", "uptime_s", "state", "stages"),
-        *("components", "choice", "warnings"),
+        *("components", "choice", "warnings", "crashes"),
     }
     assert [stage["name"] for stage in snapshot["stages"]] == ["listen", "page", "weights", "engine"]
     assert all(stage["state"] == "done" for stage in snapshot["stages"])
@@ -64,7 +64,7 @@ def test_status_has_every_part_of_the_snapshot(instance: Instance) -> None:
 def test_status_of_nothing_is_exit_code_4(instance: Instance) -> None:
     done = instance.run("status")
     assert done.returncode == 4
-    assert json.loads(done.stdout) == {"instance": "default", "state": "stopped"}
+    assert json.loads(done.stdout) == {"instance": "default", "state": "stopped", "crashes": []}
     assert instance.run("stop").returncode == 4
     assert instance.run("restart", "page").returncode == 4
 

@@ -85,7 +85,12 @@ def test_the_page_comes_up_meanwhile_and_everybody_sees_the_same_progress(instan
 
     # What is complete costs no request and no process.
     hub.forget()
-    instance.start_ready()
+    instance.order("page", delay_s=3)
+    instance.start()
+    wait_for(lambda: instance.status().get("components", {}).get("page", {}).get("pid"), "the page's process")
+    loading = instance.get("/", Accept="text/html")
+    assert loading.status == 503 and b"<html" in loading.body
+    instance.wait_state("ready")
     assert hub.count() == 0
     assert "weights" not in instance.status()["components"]
 

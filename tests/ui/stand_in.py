@@ -28,8 +28,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from launcher.errors import SpeechError
 from launcher.frames import MEDIA_TYPE, encode_event, encode_pcm
 from launcher.progress import Progress
+from webui import markup
+from webui.api import encoding
 from webui.engine.base import EngineInfo, SpeechRequest, Voice
 from webui.settings import PageSettings
+from webui.ui.assets import Assets
 from webui.ui.page import mount
 
 RATE_HZ = 24_000
@@ -66,6 +69,7 @@ class StandIn:
     """What the service does next, and what it has seen."""
 
     engine_state: str = "ready"
+    further_engines: dict[str, str] = field(default_factory=dict)
     progress: Progress | None = None
     weights: Progress | None = None
     error: dict[str, str] | None = None
@@ -93,6 +97,7 @@ class StandIn:
         page = {**part, "state": "ready", "progress": None, "error": None, "info": {}}
         state = "ready" if self.engine_state == "ready" else "starting"
         components = {"page": page, "engine": part}
+        components |= {name: {**part, "state": each} for name, each in self.further_engines.items()}
         if self.weights is not None:
             components["weights"] = {**part, "progress": self.weights.to_json(), "info": {}}
         return {
@@ -107,6 +112,21 @@ class StandIn:
     def reset(self) -> None:
         """Back to a service that is ready and has seen nothing."""
         self.__init__()  # type: ignore[misc]  # every field's default
+
+
+def listed(request: SpeechRequest) -> list[dict[str, Any]]:
+    """The segments of a request as the service lists them, its tags followed."""
+    passages = markup.spoken(markup.parse(request.text)) if request.markup else (markup.Passage(request.text),)
+    found: list[dict[str, Any]] = []
+    for passage in passages:
+        for piece in segments(passage.text):
+            entry: dict[str, Any] = {"index": len(found), "text": piece, "language": "mixed"}
+            if passage.emotion is not None:
+                entry["emotion"] = passage.emotion.as_dict()
+            if passage.speed is not None:
+                entry["speed"] = passage.speed
+            found.append(entry)
+    return found
 
 
 def segments(text: str) -> list[str]:
@@ -124,16 +144,15 @@ def tone(index: int, seconds: float, rate_hz: int = RATE_HZ) -> np.ndarray[Any, 
 async def spoken(service: StandIn, request: SpeechRequest) -> AsyncIterator[bytes]:
     """The frames of one request: half a second of tone for every ten characters."""
     broken = service.break_next
-    pieces = segments(request.text)
+    entries = listed(request)
     done = False
     if broken == "before":
         service.break_next = ""
         raise ConnectionResetError("on demand")
     try:
-        listed = [{"index": i, "text": piece, "language": "mixed"} for i, piece in enumerate(pieces)]
-        yield encode_event("start", sample_rate_hz=RATE_HZ, segments=listed)
+        yield encode_event("start", sample_rate_hz=RATE_HZ, segments=entries, take=f"take{len(service.requests)}")
         start = 0
-        for index, piece in enumerate(pieces):
+        for index, piece in enumerate(entry["text"] for entry in entries):
             yield encode_event("segment", index=index, text=piece, start_sample=start)
             pcm = tone(index, max(0.4, len(piece) / 12) / request.speed)
             for at in range(0, len(pcm), int(service.chunk_s * RATE_HZ)):
@@ -152,7 +171,7 @@ async def spoken(service: StandIn, request: SpeechRequest) -> AsyncIterator[byte
                 return
         done = True
         service.finished += 1
-        yield encode_event("end", samples=start, audio_s=start / RATE_HZ, synthesis_s=0.1, seed=0)
+        yield encode_event("end", samples=start, audio_s=start / RATE_HZ, synthesis_s=0.1, seed=request.seed)
     finally:
         if not done and not broken:
             service.cancelled += 1
@@ -183,6 +202,14 @@ def add_routes(app: FastAPI, service: StandIn) -> None:
                 await asyncio.sleep(0.05)
 
         return StreamingResponse(stream(), media_type="text/event-stream")
+
+    @app.post("/api/segments")
+    async def show_segments(request: Request) -> JSONResponse:
+        try:
+            found = listed(SpeechRequest.from_json(await request.json()))
+        except SpeechError as error:
+            return JSONResponse({"error": {"message": error.message, "fix": error.fix}}, error.http_status)
+        return JSONResponse({"segments": [{**entry, "tokens": 4, "symbols": "t e s t"} for entry in found]})
 
     @app.post("/api/speak")
     async def speak(request: Request) -> Any:
@@ -230,11 +257,14 @@ def settings(**changes: Any) -> PageSettings:
     return PageSettings(**{**values, "temp_dir": tempfile.gettempdir(), **changes})
 
 
-def build(service: StandIn, **changes: Any) -> ASGIApp:
-    """The application: routes first, then the page."""
+def build(
+    service: StandIn, *, tabs: tuple[Any, ...] | None = None, assets: Assets | None = None, **changes: Any
+) -> ASGIApp:
+    """The application: routes first, then the page; ``tabs`` and ``assets`` as `webui.ui.page.mount` takes them."""
     app = FastAPI()
+    app.router.routes += encoding.routes()
     add_routes(app, service)
-    return Policy(mount(app, settings=settings(**changes)))
+    return Policy(mount(app, settings=settings(**changes), tabs=tabs, assets=assets))
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import subprocess
 import sys
@@ -42,10 +43,10 @@ def configuration(client: httpx.Client) -> dict[str, Any]:
     return value
 
 
-def test_the_page_has_no_gradio_api(client: httpx.Client) -> None:
+def test_the_page_has_one_gradio_api(client: httpx.Client) -> None:
     seen = configuration(client)
-    assert seen["dependencies"] == []
-    assert client.get("/gradio_api/info").json()["named_endpoints"] == {}
+    assert [dependency["api_name"] for dependency in seen["dependencies"]] == ["speak"]
+    assert set(client.get("/gradio_api/info").json()["named_endpoints"]) == {"/speak"}
 
 
 def test_nothing_is_left_on_that_reaches_out_or_records(client: httpx.Client) -> None:
@@ -111,8 +112,15 @@ def test_scripts_import_only_scripts_that_exist() -> None:
     files = assets.collect().files
     for name, content in files.items():
         if name.endswith(".js"):
-            for target in re.findall(rb'from "\./([^"]+)"', content):
-                assert f"js/{target.decode()}" in files
+            for target in re.findall(rb'from "(\.[^"]+)"', content):
+                assert posixpath.normpath(posixpath.join(posixpath.dirname(name), target.decode())) in files
+
+
+def test_a_browser_is_told_at_once_of_every_script_that_the_page_starts_with() -> None:
+    collected = assets.collect()
+    needed = page.imported("js/main.js", collected)
+    assert {"js/dom.js", "js/frames.js", "js/panel_takes.js"} <= set(needed)
+    assert not any("tab_" in name for name in needed), "a tab's scripts come when it is opened"
 
 
 def test_scripts_never_write_markup() -> None:

@@ -9,12 +9,12 @@ import pytest
 
 from webui.emotion import EMOTIONS
 from webui.ui import assets
-from webui.ui.catalogs import LANGUAGES, gradio_texts, load_catalogs
+from webui.ui.catalogs import LANGUAGES, gradio_texts, load_all_catalogs
 
 PACKAGE = Path(assets.__file__).parent
 SCRIPTS = "\n".join(path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.js")))
 PANELS = "\n".join(path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py")))
-CATALOGS = load_catalogs()
+CATALOGS = load_all_catalogs()
 
 
 def places(text: str) -> list[str]:
@@ -48,7 +48,26 @@ def test_every_text_that_is_asked_for_exists() -> None:
 
 
 def test_every_text_is_asked_for() -> None:
-    by_prefix = ("error_", "stage_", "language_", "voice_", "emotion_", "mood_", "theme_", "example_", "engine_")
+    by_prefix = (
+        "error_",
+        "stage_",
+        "language_",
+        "voice_",
+        "emotion_",
+        "mood_",
+        "theme_",
+        "example_",
+        "engine_",
+        "tab_",
+        "system_",
+        "generation_",
+        "batch_state_",
+        "batch_row_",
+        "finding_",
+        "library_error_",
+        "glossary_",
+        "pronunciation_",
+    )
     unused = [key for key in CATALOGS["en"] if not key.startswith(by_prefix) and key not in SCRIPTS + PANELS]
     assert unused == []
 

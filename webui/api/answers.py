@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from launcher.errors import LauncherError, SpeechError
+from launcher.errors import ENGINE_ERROR, EngineError, LauncherError, SpeechError, StorageError
 from webui.engine.client import EngineAwayError
 
+#: In a request's scope: the name that came with its token, written by the guard; empty when none is needed.
+WHO = "tts_launcher.who"
 #: OpenAI's ``type`` words by status; the client library looks at the status, people at the word.
 _OPENAI_TYPES = {
     401: "authentication_error",
@@ -53,13 +55,7 @@ def error_answer(
     """
     path = connection.scope.get("path", "")
     if path.startswith("/v1/"):
-        error = {
-            "message": f"{message} {fix}".strip(),
-            "type": _OPENAI_TYPES.get(status, "invalid_request_error"),
-            "param": param or None,
-            "code": code or None,
-        }
-        return JSONResponse({"error": error}, status, headers)
+        return JSONResponse(openai_error(status, message, fix, param, code), status, headers)
     if not path.startswith("/api/") and "text/html" in connection.headers.get("accept", ""):
         home = connection.scope.get("root_path", "") + "/"
         page = _PAGE.format(
@@ -67,6 +63,17 @@ def error_answer(
         )
         return HTMLResponse(page, status, headers)
     return JSONResponse({"error": {"message": message, "fix": fix, "param": param, "code": code}}, status, headers)
+
+
+def openai_error(status: int, message: str, fix: str, param: str, code: str) -> dict[str, dict[str, str | None]]:
+    """The object with which OpenAI's API says that something went wrong."""
+    error = {
+        "message": f"{message} {fix}".strip(),
+        "type": _OPENAI_TYPES.get(status, "invalid_request_error"),
+        "param": param or None,
+        "code": code or None,
+    }
+    return {"error": error}
 
 
 def launcher_error_answer(connection: HTTPConnection, error: LauncherError) -> Response:
@@ -82,4 +89,6 @@ def describe_error(error: LauncherError) -> tuple[int, str, str, dict[str, str]]
         return error.http_status, error.param, error.code, headers
     if isinstance(error, EngineAwayError):
         return 503, "", "engine_loading" if error.loading else "engine_away", {"Retry-After": str(error.retry_after_s)}
-    return 500, "", "engine_error", {}
+    if isinstance(error, StorageError):
+        return 500, "", "storage_error", {}
+    return 500, "", error.code if isinstance(error, EngineError) else ENGINE_ERROR, {}

@@ -15,7 +15,7 @@ MALE = ("ash", "ballad", "echo", "fable", "onyx", "verse", "cedar")
 
 
 def voice_id(voice: object, info: EngineInfo) -> str:
-    """The engine's voice for the field ``voice``: a name of ours, a name of OpenAI's, or ``{"id": ...}`` with either.
+    """The engine's voice for the field ``voice``: our id or title, a name of OpenAI's, or ``{"id": ...}`` with any.
 
     Args:
         voice: the field's value; ``None`` means the engine's default.
@@ -36,6 +36,9 @@ def voice_id(voice: object, info: EngineInfo) -> str:
             if voice.lower() in names:
                 candidates = [offered.id for offered in info.voices if offered.gender == gender] or own
                 return candidates[names.index(voice.lower()) % len(candidates)]
+        for offered in info.voices:
+            if voice.strip().casefold() in {title.casefold() for title in offered.title.values()}:
+                return offered.id
     raise SpeechError(
         f"voice {voice!r:.100} is not known.",
         fix=f"Use one of {', '.join(own)}, or a name of OpenAI's: {', '.join(sorted(FEMALE + MALE))}.",

@@ -15,31 +15,43 @@ from starlette.routing import Route
 
 from launcher.errors import LauncherError
 from launcher.frames import MEDIA_TYPE, Frame, encode_event
-from webui.api.answers import describe_error
+from webui.api.answers import WHO, describe_error
 from webui.api.body import read_object
 from webui.api.offer import Offer
+from webui.api.preparation import Preparation, Wishes, take_wishes
 from webui.engine.base import SpeechRequest
-from webui.engine.client import EngineClient
+from webui.engine.pool import EnginePool
 from webui.engine.streaming import StreamedAnswer, begin
 from webui.synthesis import Synthesis
 from webui.text import clean
 
 
-def routes(engine: EngineClient, synthesis: Synthesis, offer: Offer, *, max_text_chars: int) -> list[Route]:
-    """The routes, over one engine and the queue in front of it."""
+def routes(
+    engine: EnginePool,
+    synthesis: Synthesis,
+    offer: Offer,
+    preparation: Preparation,
+    *,
+    max_text_chars: int,
+) -> list[Route]:
+    """The routes, over the engine and the queue in front of it."""
 
     async def info(_request: Request) -> Response:
         return JSONResponse((await offer.info()).to_json(), headers={"Cache-Control": "no-store"})
 
     async def segments(request: Request) -> Response:
-        wanted = await speech_request(request, max_text_chars)
-        return JSONResponse({"segments": await engine.segments(wanted)})
+        wanted, wishes = await speech_request(request, max_text_chars)
+        prepared = await preparation.prepare(wanted, "page", wishes)
+        return JSONResponse({"segments": await engine.segments(prepared.request)})
 
     async def speak(request: Request) -> Response:
-        wanted = await speech_request(request, max_text_chars)
-        frames = _encoded(synthesis.speak(wanted, client_of(request, "page")))
+        wanted, wishes = await speech_request(request, max_text_chars)
+        prepared = await preparation.prepare(wanted, "page", wishes)
+        spoken = synthesis.speak(prepared.request, client_of(request, "page"))
+        frames = _encoded(preparation.recorded(spoken, prepared))
         first = await begin(frames, request.receive)
-        return StreamedAnswer(frames, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"}, first=first)
+        headers = {"Cache-Control": "no-store", **prepared.headers}
+        return StreamedAnswer(frames, media_type=MEDIA_TYPE, headers=headers, first=first)
 
     return [
         Route("/api/info", info, methods=["GET"]),
@@ -48,8 +60,8 @@ def routes(engine: EngineClient, synthesis: Synthesis, offer: Offer, *, max_text
     ]
 
 
-async def speech_request(request: Request, max_text_chars: int) -> SpeechRequest:
-    """The body as a request with cleaned text.
+async def speech_request(request: Request, max_text_chars: int) -> tuple[SpeechRequest, Wishes]:
+    """The body as a request with cleaned text, and what is wished of the library.
 
     Raises:
         SpeechError: naming the first field that is wrong.
@@ -58,12 +70,14 @@ async def speech_request(request: Request, max_text_chars: int) -> SpeechRequest
     text = data.get("text")
     if isinstance(text, str):
         data["text"] = clean(text, max_text_chars)
-    return SpeechRequest.from_json(data)
+    wishes = take_wishes(data)
+    return SpeechRequest.from_json(data), wishes
 
 
 def client_of(request: Request, kind: str) -> str:
-    """Whose turn a request takes in the queue: its address, page and programs apart."""
-    return f"{request.client.host if request.client else ''}/{kind}"
+    """Whose turn a request takes in the queue: its user or address, page and programs apart."""
+    who = request.scope.get(WHO) or (request.client.host if request.client else "")
+    return f"{who}/{kind}"
 
 
 async def _encoded(frames: AsyncGenerator[Frame, None]) -> AsyncGenerator[bytes, None]:

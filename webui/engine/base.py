@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from launcher.errors import EngineError
 from launcher.progress import Progress
 from webui.engine.request import SPEED_RANGE, GenerationParameters, SpeechRequest
 
@@ -30,6 +31,7 @@ __all__ = [
     "ReportProgress",
     "ReportsWhileSpeaking",
     "Segment",
+    "ShowsSymbols",
     "SpeechRequest",
     "Voice",
 ]
@@ -67,6 +69,23 @@ class AudioChunk:
 
 
 @dataclass(frozen=True)
+class WordReading:
+    """A word and how an engine will read it.
+
+    Attributes:
+        text: the word as it is said, with numbers and signs written out.
+        language: a language's code.
+        notation: ``pinyin`` (tones 1 to 5 as spoken), ``cmu`` or ``kana``.
+        reading: in that notation.
+    """
+
+    text: str
+    language: str
+    notation: str
+    reading: str
+
+
+@dataclass(frozen=True)
 class Voice:
     """A voice that an engine offers.
 
@@ -95,9 +114,11 @@ class EngineInfo:
         languages: codes it can speak in this installation.
         device: ``cpu`` or ``cuda:0``.
         capabilities: words among ``emotion_vector``, ``emotion_reference``, ``emotion_text``, ``random_emotion``,
-            ``clone``, ``seed``, ``duration``, ``glossary``, ``generation_parameters``.
+            ``clone``, ``seed``, ``duration``, ``glossary``, ``generation_parameters``, ``readings`` (it is `Reader`).
         notes: one or two sentences for people, by language code: what kind of voice this is, what others add.
         speed_range: smallest and largest `SpeechRequest.speed`.
+        weights: what it speaks with: commit of each repository, or digest of each file; may be empty before
+            `Engine.load`.
     """
 
     name: str
@@ -109,6 +130,7 @@ class EngineInfo:
     capabilities: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     speed_range: tuple[float, float] = SPEED_RANGE
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The value as a JSON object; `from_json` reads it back."""
@@ -125,6 +147,10 @@ class EngineInfo:
             if name in values:
                 values[name] = tuple(values[name])
         return cls(**values)
+
+
+class EngineLostError(EngineError):
+    """Nothing can be computed in this process any more, as after an error of CUDA: another one must take its place."""
 
 
 class Cancelled(Exception):  # noqa: N818 - a signal, not an error
@@ -203,3 +229,23 @@ class ReportsWhileSpeaking(Protocol):
 
     def report_speech_to(self, report: ReportProgress | None) -> None:
         """Whom to tell, from the thread that speaks, while the next request is spoken; ``None``: nobody."""
+
+
+@runtime_checkable
+class ShowsSymbols(Protocol):
+    """An engine that can show what its network gets of a segment."""
+
+    def symbols(self, request: SpeechRequest, segment: Segment) -> tuple[int, str]:
+        """How many symbols or tokens a segment of ``request`` is, and, where they can be read, the symbols."""
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """An engine that says how it will read a text; it has the capability ``readings``."""
+
+    def readings(self, text: str, language: str) -> list[WordReading]:
+        """The words of a text and their readings; nothing is spoken.
+
+        Raises:
+            SpeechError: when there is nothing that it can read.
+        """

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from launcher.errors import EngineError, LauncherError, SpeechError
+from launcher.errors import ENGINE_ERROR, OUT_OF_MEMORY, EngineError, LauncherError, SpeechError
 from launcher.frames import EVENT, Frame, FrameError, FrameReader
 from webui.engine.base import EngineInfo, SpeechRequest
 
@@ -102,6 +102,16 @@ class EngineClient:
         found = await self._call("POST", "/segments", request.to_json())
         return list(found["segments"])
 
+    async def readings(self, request: SpeechRequest) -> list[dict[str, Any]]:
+        """How the text will be read: `WordReading`s as objects.
+
+        Raises:
+            SpeechError: when the engine has nothing to read, or does not say how it reads.
+            EngineError: when it cannot.
+        """
+        found = await self._call("POST", "/readings", request.to_json())
+        return list(found["readings"])
+
     async def load(self) -> dict[str, Any]:
         """Loads the engine when it is unloaded; returns `/health`'s object."""
         return await self._call("POST", "/load", timeout_s=SILENCE_S)
@@ -157,8 +167,8 @@ def error_from(data: Mapping[str, Any], retry_after_s: int = RETRY_AFTER_S) -> L
     code = str(data.get("code") or "")
     if code == "engine_loading":
         return EngineAwayError(message, fix=fix, retry_after_s=retry_after_s, loading=True)
-    if code == "engine_error":
-        return EngineError(message, fix=fix)
+    if code in (ENGINE_ERROR, OUT_OF_MEMORY):
+        return EngineError(message, fix=fix, code=code)
     status = data.get("http_status")
     return SpeechError(
         message,

@@ -187,7 +187,12 @@ class ForkServer:
         """Whether the next engine is forked here; the supervisor is told when it is."""
         if not (self._prepared and self._served and self._settings.control_address):
             return False
-        message = {"event": "replaced", "component": "engine", "pid": self._pid, "status": _exit_status(status)}
+        message = {
+            "event": "replaced",
+            "component": self._settings.component,
+            "pid": self._pid,
+            "status": _exit_status(status),
+        }
         try:
             channel = Channel.connect(self._settings.control_address, token=self._settings.control_token)
         except ChannelError:

@@ -17,19 +17,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from launcher.errors import EngineError, LauncherError, SpeechError
-from launcher.frames import encode_event, encode_pcm
+from launcher.frames import encode_event
 from launcher.progress import Progress
 from webui.engine.offer import check_offer
+from webui.engine.performance import Performance
 
 if TYPE_CHECKING:  # numpy costs more than everything that `/health` needs; the engine's thread imports it
-    from webui.engine.base import Cancellation, Engine, EngineInfo, Segment, SpeechRequest
+    from webui.engine.base import Cancellation, Engine, EngineInfo, SpeechRequest, WordReading
 
 _log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-#: PCM bytes of one frame: 1.4 s at 24 kHz; large enough to be cheap, small enough for flow control to bite.
-FRAME_PCM_BYTES = 64 * 1024
 #: Frames that may wait for the reader: 45 s of 24 kHz sound in 2 MB.
 PIPE_FRAMES = 32
 #: A reader that takes nothing for so long has lost interest and must not block everybody else.
@@ -43,9 +42,16 @@ class EngineHolder:
         name: shown in `/health`.
         create: makes the engine, not loaded; imports what it needs; runs in the engine's thread.
         on_progress: told about every step of loading, in the engine's thread.
+        on_lost: called when nothing can be computed in this process any more; does not return where that ends it.
     """
 
-    def __init__(self, name: str, create: Callable[[], Engine], on_progress: Callable[[Progress], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        create: Callable[[], Engine],
+        on_progress: Callable[[Progress], None],
+        on_lost: Callable[[], object] = lambda: None,
+    ) -> None:
         self.name = name
         self.state = "loading"
         self.error: LauncherError | None = None
@@ -53,6 +59,7 @@ class EngineHolder:
         self.info: EngineInfo | None = None
         self._create = create
         self._on_progress = on_progress
+        self._on_lost = on_lost
         self._engine: Engine | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._jobs: set[Future[None]] = set()
@@ -81,14 +88,23 @@ class EngineHolder:
         """Gives the engine's memory back, after the requests that came before."""
         await self._in_thread(self._unload)
 
-    async def segments(self, request: SpeechRequest) -> list[Segment]:
-        """How the engine will cut the request's text.
+    async def segments(self, request: SpeechRequest) -> list[dict[str, Any]]:
+        """How the engine will cut the request's text: `Performance.described_segments`.
 
         Raises:
             LauncherError: when it cannot.
         """
         self._check_state()
         return await self._in_thread(self._segments, request)
+
+    async def readings(self, text: str, language: str) -> list[WordReading]:
+        """How the engine will read a text.
+
+        Raises:
+            LauncherError: when it cannot, or does not say.
+        """
+        self._check_state()
+        return await self._in_thread(self._readings, text, language)
 
     def stop(self) -> None:
         """Cancels what is spoken; for the end of the process."""
@@ -169,14 +185,22 @@ class EngineHolder:
             raise self.error or EngineLoadingError()
         return self._engine
 
-    def _segments(self, request: SpeechRequest) -> list[Segment]:
+    def _segments(self, request: SpeechRequest) -> list[dict[str, Any]]:
         if self._engine is None:
             raise self.error or EngineLoadingError()
-        return self._engine.segments(request)
+        return Performance(self._engine, self._engine.info(), request).described_segments()
+
+    def _readings(self, text: str, language: str) -> list[WordReading]:
+        from webui.engine.base import Reader
+
+        engine = self._loaded_engine()
+        if not isinstance(engine, Reader):
+            raise SpeechError(f"The engine {self.name} does not say how it reads.", code="not_offered")
+        return engine.readings(text, language)
 
     def _speak_into(self, pipe: _FramePipe, request: SpeechRequest, cancellation: Cancellation) -> None:
         """Runs one request in the engine's thread; whatever happens, the pipe is ended."""
-        from webui.engine.base import Cancelled
+        from webui.engine.base import Cancelled, EngineLostError
 
         self._running = cancellation
         try:
@@ -184,11 +208,16 @@ class EngineHolder:
             engine = self._loaded_engine()
             info = engine.info()
             check_offer(request, info)
-            with _told(engine, pipe):
-                for frame in _frames(engine, info, request, cancellation):
+            performance = Performance(engine, info, request)
+            with _told(engine, pipe, performance):
+                for frame in performance.frames(cancellation):
                     pipe.put(frame)
         except Cancelled:
             _log.info("a request was cancelled")
+        except EngineLostError as error:
+            _log.exception("the engine is lost")
+            self._on_lost()
+            pipe.end(error)
         except LauncherError as error:
             pipe.end(error)
         except Exception as error:  # noqa: BLE001 - libraries raise anything, and the next request must still work
@@ -200,14 +229,15 @@ class EngineHolder:
 
 
 @contextmanager
-def _told(engine: Engine, pipe: _FramePipe) -> Iterator[None]:
+def _told(engine: Engine, pipe: _FramePipe, performance: Performance) -> Iterator[None]:
     """While the block runs, what the engine says of a segment's progress goes into the pipe."""
     from webui.engine.base import ReportsWhileSpeaking
 
     if not isinstance(engine, ReportsWhileSpeaking):
         yield
         return
-    engine.report_speech_to(lambda progress: pipe.put(encode_event("progress", **progress.to_json())))
+    whole = performance.whole
+    engine.report_speech_to(lambda progress: pipe.put(encode_event("progress", **whole(progress).to_json())))
     try:
         yield
     finally:
@@ -262,44 +292,6 @@ class _FramePipe:
     def _hand_over(self, item: bytes | LauncherError | None) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._items.put_nowait, item)
-
-
-def _frames(engine: Engine, info: EngineInfo, request: SpeechRequest, cancellation: Cancellation) -> Iterator[bytes]:
-    """The frames of one request, in `launcher.frames`' order."""
-    started = time.monotonic()
-    segments = engine.segments(request)
-    yield encode_event(
-        "start",
-        sample_rate_hz=info.sample_rate_hz,
-        segments=[{"index": s.index, "text": s.text, "language": s.language} for s in segments],
-    )
-    samples, current = 0, -1
-    for chunk in engine.synthesize(request, cancellation):
-        if chunk.segment.index != current:
-            current = chunk.segment.index
-            if current:
-                yield encode_event("progress", **_speech_progress(segments, current, started).to_json())
-            yield encode_event("segment", index=current, text=chunk.segment.text, start_sample=samples)
-        pcm = chunk.pcm.astype("<i2", copy=False).tobytes()
-        for offset in range(0, len(pcm), FRAME_PCM_BYTES):
-            yield encode_pcm(pcm[offset : offset + FRAME_PCM_BYTES])
-        samples += len(chunk.pcm)
-    yield encode_event(
-        "end",
-        samples=samples,
-        audio_s=round(samples / info.sample_rate_hz, 3),
-        synthesis_s=round(time.monotonic() - started, 3),
-        seed=request.seed,
-    )
-
-
-def _speech_progress(segments: list[Segment], done: int, started: float) -> Progress:
-    """How much of the text is spoken; the rest is estimated from the characters spoken per second so far."""
-    elapsed_s = time.monotonic() - started
-    spoken = sum(len(segment.text) for segment in segments[:done])
-    left = sum(len(segment.text) for segment in segments[done:])
-    eta_s = round(elapsed_s * left / spoken, 2) if spoken else None
-    return Progress("speak", done, len(segments), "steps", round(done / max(elapsed_s, 1e-3), 3), eta_s)
 
 
 def _unexpected(what: str, name: str, error: Exception) -> EngineError:

@@ -6,6 +6,7 @@ supervisor never has to guess; reports may come from any thread; a supervisor th
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import threading
@@ -21,6 +22,10 @@ from launcher.progress import Progress
 RECONNECT_S = 0.25
 #: At most this many reports of one stage's progress a second: more than anyone can read.
 PROGRESS_PER_S = 10.0
+#: Between two signs of life; the supervisor's patience is a multiple of it.
+BEAT_S = 2.0
+#: Words that hold for their moment only and are not repeated on a new connection.
+_PASSING = frozenset({"idle", "alive"})
 #: How long a last word (failed, stopping) may wait for a connection.
 LAST_WORD_S = 2.0
 
@@ -58,6 +63,7 @@ class Reporter:
         self._latest: dict[str, Any] | None = None
         self._connected = threading.Event()
         self._closed = threading.Event()
+        self._beats = False
         self._last_stage = ""
         self._last_progress_at = 0.0
 
@@ -65,6 +71,16 @@ class Reporter:
         """Connects in a thread and stays connected."""
         if self._address:
             threading.Thread(target=self._stay_connected, name="supervisor-link", daemon=True).start()
+
+    def beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Gives a sign of life every `BEAT_S` seconds for as long as ``loop`` turns.
+
+        From a thread of its own: a supervisor that does not read must not hold up the loop, and a pool of threads
+        that is full of work is no reason to seem dead.
+        """
+        if self._address:
+            self._beats = True
+            threading.Thread(target=self._beat, args=(loop,), name="heartbeat", daemon=True).start()
 
     def progress(self, progress: Progress) -> None:
         """Reports how far a stage has come; drops what follows too closely, but never a stage's first and last."""
@@ -77,7 +93,7 @@ class Reporter:
 
     def ready(self, info: dict[str, Any]) -> None:
         """Reports that the component serves; ``info`` is `EngineInfo`'s object, ``{}`` for the page."""
-        self._report("ready", info=info)
+        self._report("ready", info=info, beats=self._beats)
 
     def failed(self, error: LauncherError) -> None:
         """Reports why the component cannot serve; waits a moment for a connection, since the process ends next."""
@@ -106,6 +122,18 @@ class Reporter:
         if channel is not None:
             channel.close()
 
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        while not self._closed.wait(BEAT_S):
+            turned = threading.Event()
+            try:
+                loop.call_soon_threadsafe(turned.set)
+            except RuntimeError:  # the loop has ended
+                return
+            while not turned.wait(BEAT_S):
+                if self._closed.is_set():
+                    return
+            self._report("alive")
+
     def _report_last(self, event: str, **fields: Any) -> None:
         self._report(event, **fields)
         if self._address:
@@ -114,7 +142,7 @@ class Reporter:
     def _report(self, event: str, **fields: Any) -> None:
         message = {"event": event, "component": self._component, **fields}
         with self._lock:
-            if event != "idle":  # of this moment only
+            if event not in _PASSING:
                 self._latest = message
             if self._channel is None:
                 return

@@ -32,7 +32,7 @@ GENERATION_RANGES: dict[str, tuple[float, float]] = {
     "repetition_penalty": (0.1, 20.0),
     "length_penalty": (-2.0, 2.0),
     "max_mel_tokens": (10, 3000),
-    "segment_tokens": (20, 300),
+    "segment_tokens": (20, 600),
     "diffusion_steps": (1, 100),
     "cfg_rate": (0.0, 3.0),
 }
@@ -44,6 +44,7 @@ class GenerationParameters:
     """How an engine draws speech; ``None`` leaves a parameter to the engine.
 
     Attributes:
+        do_sample: whether codes are drawn at all; otherwise the likeliest are taken.
         temperature, top_p, top_k, num_beams, repetition_penalty, length_penalty: of drawing the codes of speech.
         max_mel_tokens: most codes of one segment.
         segment_tokens: most text tokens of one segment.
@@ -60,9 +61,14 @@ class GenerationParameters:
     segment_tokens: int | None = None
     diffusion_steps: int | None = None
     cfg_rate: float | None = None
+    do_sample: bool | None = None
 
     def __post_init__(self) -> None:
         for name, value in self.given().items():
+            if name == "do_sample":
+                if not isinstance(value, bool):
+                    raise SpeechError(f"generation do_sample={value!r:.40} is not true or false.", param="generation")
+                continue
             _check_number(name, value, *GENERATION_RANGES[name], param=f"generation.{name}")
             if name in _WHOLE and not isinstance(value, int):
                 raise SpeechError(f"generation {name}={value!r:.40} is no whole number.", param=f"generation.{name}")
@@ -80,11 +86,12 @@ class GenerationParameters:
         """
         if not isinstance(values, Mapping):
             raise SpeechError(f"generation={values!r:.40} is no object of names and numbers.", param="generation")
-        unknown = [name for name in values if name not in GENERATION_RANGES]
+        known = [item.name for item in fields(cls)]
+        unknown = [name for name in values if name not in known]
         if unknown:
             raise SpeechError(
                 f"generation parameter {unknown[0]!r:.40} is not known.",
-                fix=f"Use one of {', '.join(GENERATION_RANGES)}.",
+                fix=f"Use one of {', '.join(known)}.",
                 param="generation",
                 code="unknown_parameter",
             )
@@ -110,6 +117,7 @@ class SpeechRequest:
         emotion_text: a description of the emotion; in mode ``text`` and empty, the text itself.
         random_emotion: whether each component of ``emotion`` is acted by a recording drawn at random.
         duration_factor: factor on the length of what is spoken, on top of ``speed``; `DURATION_RANGE`.
+        markup: whether the tags of `webui.markup` in ``text`` are followed; otherwise they are spoken as they stand.
         glossary: pairs of a term and how it is read; the longest term wins, upper and lower case are the same.
         generation: how the engine draws speech.
     """
@@ -127,6 +135,7 @@ class SpeechRequest:
     emotion_text: str = ""
     random_emotion: bool = False
     duration_factor: float = 1.0
+    markup: bool = False
     glossary: tuple[tuple[str, str], ...] = ()
     generation: GenerationParameters = field(default_factory=GenerationParameters)
 
@@ -140,10 +149,9 @@ class SpeechRequest:
             isinstance(self.seed, int) and not isinstance(self.seed, bool) and 0 <= self.seed < 2**32
         ):
             raise SpeechError(f"seed={self.seed!r:.40} is not a whole number from 0 to 4294967295.", param="seed")
-        if not isinstance(self.random_emotion, bool):
-            raise SpeechError(
-                f"random_emotion={self.random_emotion!r:.40} is not true or false.", param="random_emotion"
-            )
+        for name in ("random_emotion", "markup"):
+            if not isinstance(getattr(self, name), bool):
+                raise SpeechError(f"{name}={getattr(self, name)!r:.40} is not true or false.", param=name)
         for name, limit in (
             ("reference", MAX_REFERENCE_CHARS),
             ("emotion_reference", MAX_REFERENCE_CHARS),

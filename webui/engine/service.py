@@ -1,4 +1,4 @@
-"""The engine's HTTP: `/health`, `/info`, `/segments`, `/speak`, `/load`, `/unload`.
+"""The engine's HTTP: `/health`, `/info`, `/segments`, `/readings`, `/speak`, `/load`, `/unload`.
 
 Invariants: every answer that is not speech is JSON; an error is one sentence and a fix, never a traceback; a dropped
 `/speak` cancels its request; a token, where there is one, is needed for every route.
@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from launcher.errors import EngineError, LauncherError, SpeechError
+from launcher.errors import ENGINE_ERROR, EngineError, LauncherError, SpeechError
 from launcher.frames import MEDIA_TYPE, encode_event
 from webui.engine.holder import EngineHolder, EngineLoadingError
 from webui.engine.streaming import GONE_STATUS, ClientGoneError, StreamedAnswer, begin
@@ -52,12 +52,6 @@ def create_service(holder: EngineHolder, token: str = "") -> ASGIApp:
             raise holder.error or EngineLoadingError()
         return JSONResponse(holder.info.to_json())
 
-    async def segments(request: Request) -> Response:
-        from dataclasses import asdict
-
-        found = await holder.segments(await _speech_request(request))
-        return JSONResponse({"segments": [asdict(segment) for segment in found]})
-
     async def speak(request: Request) -> Response:
         frames = _with_error_frame(holder.speak(await _speech_request(request)))
         first = await begin(frames, request.receive)
@@ -75,13 +69,33 @@ def create_service(holder: EngineHolder, token: str = "") -> ASGIApp:
         [
             Route("/health", _answering(holder, health), methods=["GET"]),
             Route("/info", _answering(holder, info), methods=["GET"]),
-            Route("/segments", _answering(holder, segments), methods=["POST"]),
+            *_text_routes(holder),
             Route("/speak", _answering(holder, speak), methods=["POST"]),
             Route("/load", _answering(holder, load), methods=["POST"]),
             Route("/unload", _answering(holder, unload), methods=["POST"]),
         ]
     )
     return _TokenGate(router, token) if token else router
+
+
+def _text_routes(holder: EngineHolder) -> list[Route]:
+    """What is asked about a text before it is spoken."""
+
+    async def segments(request: Request) -> Response:
+        found = await holder.segments(await _speech_request(request))
+        return JSONResponse({"segments": found})
+
+    async def readings(request: Request) -> Response:
+        from dataclasses import asdict
+
+        wanted = await _speech_request(request)
+        found = await holder.readings(wanted.text, wanted.language)
+        return JSONResponse({"readings": [asdict(reading) for reading in found]})
+
+    return [
+        Route("/segments", _answering(holder, segments), methods=["POST"]),
+        Route("/readings", _answering(holder, readings), methods=["POST"]),
+    ]
 
 
 def describe(holder: EngineHolder) -> dict[str, Any]:
@@ -103,8 +117,10 @@ def error_object(error: LauncherError) -> dict[str, Any]:
     if isinstance(error, SpeechError):
         extra = {"param": error.param, "code": error.code, "http_status": error.http_status}
     else:
-        loading = isinstance(error, EngineLoadingError)
-        extra = {"param": "", "code": "engine_loading" if loading else "engine_error", "http_status": _status(error)}
+        code = error.code if isinstance(error, EngineError) else ENGINE_ERROR
+        if isinstance(error, EngineLoadingError):
+            code = "engine_loading"
+        extra = {"param": "", "code": code, "http_status": _status(error)}
     return {"message": error.message, "fix": error.fix, **extra}
 
 

@@ -1,6 +1,6 @@
 """How a child of the supervisor serves HTTP: uvicorn on a socket that is bound already, with bounds.
 
-Invariants: one event loop, no worker processes; a connection that does not finish its request's headers is closed;
+Invariants: one event loop, no worker processes; connections are bounded in number and in every phase;
 the end is graceful and bounded; nothing of uvicorn writes to standard output.
 """
 
@@ -9,50 +9,22 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
-import h11
 from starlette.types import ASGIApp
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import Server
 
-#: Seconds that a request's headers may take; a person's browser needs milliseconds, a slow-header attack for ever.
-HEADER_TIMEOUT_S = 20.0
+from webui.engine.connections import STALLED_S, Admission, protocol
+
 #: Bytes of a request's headers; cookies of other programs on the same host can exceed uvicorn's 16 KiB.
 MAX_HEADER_BYTES = 32 * 1024
 #: Seconds that an idle connection is kept; longer than a browser's or httpx's own limit would gain nothing.
 KEEP_ALIVE_S = 20
-
-
-class BoundedH11Protocol(H11Protocol):
-    """HTTP/1.1 with a deadline for the headers of each request."""
-
-    _header_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Starts the deadline of the first request."""
-        super().connection_made(transport)
-        self._header_timer = self.loop.call_later(HEADER_TIMEOUT_S, transport.close)
-
-    def data_received(self, data: bytes) -> None:
-        """Starts a deadline when a request has begun, ends it when its headers are complete."""
-        super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._stop_timer()
-        elif self._header_timer is None:
-            self._header_timer = self.loop.call_later(HEADER_TIMEOUT_S, self.transport.close)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets the deadline."""
-        self._stop_timer()
-        super().connection_lost(exc)
-
-    def _stop_timer(self) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
+#: Between two looks at whether what was under way at the end is over.
+BUSY_POLL_S = 0.05
 
 
 class ChildServer(Server):
@@ -63,6 +35,11 @@ class ChildServer(Server):
         grace_s: seconds that requests in progress may take at the end.
         on_started: called in the event loop once connections are accepted.
         on_stopping: called in the event loop before the requests in progress are awaited.
+        is_busy: whether something is under way that may go on for a while after nothing new is accepted.
+        busy_s: for how long, before ``grace_s`` begins.
+        admission: which connections are let in.
+        stalled_s: see `webui.engine.connections`.
+        tls_cert, tls_key: files in PEM form; empty: plain HTTP.
     """
 
     def __init__(
@@ -72,11 +49,17 @@ class ChildServer(Server):
         grace_s: int,
         on_started: Callable[[], None],
         on_stopping: Callable[[], None] = lambda: None,
+        is_busy: Callable[[], bool] = lambda: False,
+        busy_s: float = 0.0,
+        admission: Admission | None = None,
+        stalled_s: float = STALLED_S,
+        tls_cert: str = "",
+        tls_key: str = "",
     ) -> None:
         config = Config(
             app,
             loop="asyncio",
-            http=BoundedH11Protocol,
+            http=protocol(admission or Admission(), stalled_s),
             ws="none",
             lifespan="auto",
             log_config=None,
@@ -87,10 +70,14 @@ class ChildServer(Server):
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=grace_s,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            ssl_certfile=tls_cert or None,
+            ssl_keyfile=tls_key or None,
         )
         super().__init__(config)
         self._on_started = on_started
         self._on_stopping = on_stopping
+        self._is_busy = is_busy
+        self._busy_s = busy_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accepts connections, then tells."""
@@ -100,6 +87,11 @@ class ChildServer(Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tells, then ends gracefully."""
         self._on_stopping()
+        for server in self.servers:
+            server.close()
+        deadline = time.monotonic() + self._busy_s
+        while self._is_busy() and time.monotonic() < deadline and not self.force_exit:
+            await asyncio.sleep(BUSY_POLL_S)
         await super().shutdown(sockets)
 
     def ask_to_stop(self) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.channel import bind_socket
-from launcher.errors import ConfigError, LauncherError
+from launcher.errors import ConfigError, EngineError, LauncherError
 from webui.engine.child import end_with_supervisor, log_to_stderr, read_settings_line
 from webui.engine.forkserver import ENDING, READY, ForkServer, Inheritance, is_worth_it
 from webui.engine.reporting import Reporter
@@ -49,7 +49,7 @@ class Worker:
         self._parent = parent
         # The supervisor knows the engine by the process that it has started.
         pid = parent.pid if parent else os.getpid()
-        self._reporter = Reporter("engine", settings.control_address, settings.control_token, pid=pid)
+        self._reporter = Reporter(settings.component, settings.control_address, settings.control_token, pid=pid)
         self._holder: EngineHolder | None = None
         self._server: ChildServer | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -68,7 +68,7 @@ class Worker:
         from webui.engine.service import create_service
         from webui.engine.serving import ChildServer
 
-        self._holder = EngineHolder(self._settings.engine, self._create_engine, self._reporter.progress)
+        self._holder = EngineHolder(self._settings.engine, self._create_engine, self._reporter.progress, _end_lost)
         service = create_service(self._holder, self._settings.token)
         self._server = ChildServer(
             service, grace_s=GRACE_S, on_started=self._start_loading, on_stopping=self._holder.stop
@@ -89,7 +89,9 @@ class Worker:
         return create_engine_of(self._settings)
 
     def _start_loading(self) -> None:
-        self._loading = asyncio.get_running_loop().create_task(self._load())
+        loop = asyncio.get_running_loop()
+        self._loading = loop.create_task(self._load())
+        self._reporter.beat(loop)
 
     async def _load(self) -> None:
         assert self._holder is not None and self._server is not None
@@ -115,6 +117,12 @@ class Worker:
             if left_s <= 0:
                 self._reporter.idle()
             await asyncio.sleep(max(left_s, IDLE_POLL_S))
+
+
+def _end_lost() -> None:
+    """Ends this process as a crash does: who waits for sound asks elsewhere, and another engine takes its place."""
+    sys.stderr.flush()
+    os._exit(EngineError.exit_code)
 
 
 def create_engine_of(settings: WorkerSettings) -> Engine:

@@ -17,7 +17,8 @@ class EmotionPanel:
 
     Attributes:
         panel: the card around them; the scripts hide it when the engine takes no emotion vector.
-        moods: an empty place for the named moods and the reset.
+        moods: an empty place for where the emotion comes from, the named moods and the reset.
+        body: radar and sliders.
         radar: an empty place for the picture of the eight values.
         sliders: one for each name of `EMOTIONS`, 0 to 1.
         intensity: factor on all of them, 0 to 1.
@@ -25,6 +26,7 @@ class EmotionPanel:
 
     panel: gr.Column
     moods: gr.Column
+    body: gr.Row
     radar: gr.Column
     sliders: dict[str, gr.Slider]
     intensity: gr.Slider
@@ -35,13 +37,13 @@ def emotion_panel(texts: gr.I18n) -> EmotionPanel:
     with gr.Column(elem_id="tts-emotion-panel", elem_classes="tts-panel") as panel:
         with gr.Column(elem_id="tts-moods", min_width=0) as moods:
             pass
-        with gr.Row(elem_id="tts-emotion-body"):
+        with gr.Row(elem_id="tts-emotion-body") as body:
             with gr.Column(elem_id="tts-radar", min_width=0) as radar:
                 pass
             with gr.Column(elem_id="tts-emotion-sliders", min_width=0):
                 sliders = {name: _slider(texts, name, 0.0) for name in EMOTIONS}
         intensity = _slider(texts, "intensity", 1.0)
-    return EmotionPanel(panel, moods, radar, sliders, intensity)
+    return EmotionPanel(panel, moods, body, radar, sliders, intensity)
 
 
 def _slider(texts: gr.I18n, name: str, value: float) -> gr.Slider:

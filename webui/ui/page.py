@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import html
 import json
+import posixpath
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -20,13 +23,23 @@ from webui.ui.gradio_import import prepare_import
 if TYPE_CHECKING:
     import gradio as gr
 
+    from webui.ui.tabs import Tab
 
-def mount(app: FastAPI, *, settings: PageSettings) -> FastAPI:
+
+def mount(
+    app: FastAPI,
+    *,
+    settings: PageSettings,
+    tabs: tuple[Tab, ...] | None = None,
+    assets: page_assets.Assets | None = None,
+) -> FastAPI:
     """Mounts the page at ``/``; every other route must have been added before.
 
     Args:
         app: the application that has the HTTP routes of the speech service.
         settings: of the page's process.
+        tabs: besides the Speak tab; ``None`` takes `webui.ui.tabs.TABS`.
+        assets: scripts, styles and texts; ``None`` reads the package's.
 
     Returns:
         The same application.
@@ -34,12 +47,16 @@ def mount(app: FastAPI, *, settings: PageSettings) -> FastAPI:
     prepare_import()
     import gradio as gr
 
+    from webui.ui.client_api import offer_speech
     from webui.ui.layout import TITLE, build_page, wire
+    from webui.ui.tabs import SPEAK, TABS, describe
 
-    assets = page_assets.collect()
+    assets = assets or page_assets.collect()
     page_assets.serve(app, assets)
     texts = gr.I18n(**gradio_texts(load_catalogs()))
-    demo, panels = build_page(texts)
+    tabs = TABS if tabs is None else tabs
+    demo, panels = build_page(texts, tabs)
+    offer_speech(demo, app, Path(settings.temp_dir).resolve() / "spoken")
     configuration = {
         "title": TITLE,
         "version": settings.version,
@@ -47,6 +64,7 @@ def mount(app: FastAPI, *, settings: PageSettings) -> FastAPI:
         "languages": LANGUAGES,
         "catalogs": {code: assets.address(f"i18n/{code}.json") for code in LANGUAGES},
         "parts": wire(panels),
+        "tabs": [describe(tab, assets) for tab in (SPEAK, *tabs)],
     }
     return mount_blocks(app, demo, settings=settings, texts=texts, head=_head(assets, configuration))
 
@@ -81,14 +99,30 @@ def mount_blocks(
     return app
 
 
+def imported(script: str, assets: page_assets.Assets) -> list[str]:
+    """The scripts that a script needs, and theirs: a browser told of all of them fetches them at once, not in turn."""
+    found: list[str] = []
+    waiting = [script]
+    while waiting:
+        name = waiting.pop()
+        for target in re.findall(rb'^(?:import|export).* from "(\.[^"]+)";', assets.files[name], re.MULTILINE):
+            other = posixpath.normpath(posixpath.join(posixpath.dirname(name), target.decode()))
+            if other not in found and other != script:
+                found.append(other)
+                waiting.append(other)
+    return sorted(found)
+
+
 def _head(assets: page_assets.Assets, configuration: dict[str, Any]) -> str:
     value = html.escape(json.dumps(configuration, ensure_ascii=False), quote=True)
-    sheets = sorted(name for name in assets.files if name.endswith(".css"))
+    # A tab's own styles come when it is opened.
+    sheets = sorted(name for name in assets.files if name.endswith(".css") and not name.startswith("css/tab_"))
     return "".join(
         [
             f'<meta name="tts-page" content="{value}">',
             f'<link rel="icon" type="image/svg+xml" href="{assets.address(page_assets.ICON)}">',
             *(f'<link rel="stylesheet" href="{assets.address(name)}">' for name in sheets),
+            *(f'<link rel="modulepreload" href="{assets.address(name)}">' for name in imported("js/main.js", assets)),
             f'<script type="module" src="{assets.address("js/main.js")}"></script>',
         ]
     )

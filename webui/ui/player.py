@@ -14,13 +14,17 @@ class Player:
     Attributes:
         panel: the card around them.
         generate, stop: the two buttons.
+        seed: an empty place for the seed.
         screen: an empty place for all that moves while speech is made and played.
+        segments: an empty place for the segments.
     """
 
     panel: gr.Column
     generate: gr.Button
     stop: gr.Button
+    seed: gr.Column
     screen: gr.Column
+    segments: gr.Column
 
 
 def player_panel(texts: gr.I18n) -> Player:
@@ -29,6 +33,10 @@ def player_panel(texts: gr.I18n) -> Player:
         with gr.Row(elem_id="tts-actions"):
             generate = gr.Button(texts("generate"), variant="primary", elem_id="tts-generate", min_width=0)
             stop = gr.Button(texts("stop"), variant="secondary", interactive=False, elem_id="tts-stop", min_width=0)
+        with gr.Column(elem_id="tts-seed-place", min_width=0) as seed:
+            pass
         with gr.Column(elem_id="tts-screen", min_width=0) as screen:
             pass
-    return Player(panel, generate, stop, screen)
+        with gr.Column(elem_id="tts-segments", min_width=0) as segments:
+            pass
+    return Player(panel, generate, stop, seed, screen, segments)

@@ -142,7 +142,7 @@ def test_a_worker_speaks_cancels_and_asks_no_network(
         try:
             wait_until(lambda: (worker.health() or {}).get("state") == "ready", "the engine", 240)
             with worker.http() as client:
-                assert [voice["id"] for voice in client.get("/info").json()["voices"]] == ["one", "three", "two"]
+                assert [voice["id"] for voice in client.get("/info").json()["voices"]][:3] == ["one", "three", "two"]
                 body = {"text": "你好世界。", "voice": "two", "seed": 11, "emotion": {"happy": 0.7}}
                 events, sound = frames_of(client, body)
                 kinds = [event["event"] for event in events]

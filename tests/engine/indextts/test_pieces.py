@@ -8,18 +8,20 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import soundfile
 
 from launcher.errors import EngineError, SpeechError, StorageError
 from launcher.hub.catalog import lookup
 from tests.engine.indextts.process import write_recording
 from webui.emotion import EmotionVector
 from webui.engine.base import GenerationParameters, SpeechRequest
+from webui.engine.glossary import apply_glossary
 from webui.engine.indextts.files import INDEXTTS_2, INDEXTTS_2_5, ModelFiles, check_file, find_files, lay_out
-from webui.engine.indextts.glossary import apply_glossary
 from webui.engine.indextts.guidance import emotion_of, generation_arguments
 from webui.engine.indextts.options import Options, place
 from webui.engine.indextts.plan import plan_segments, tokens
 from webui.engine.indextts.recordings import find_recording, stored_voices
+from webui.engine.indextts.samples import SAMPLES
 from webui.engine.indextts.text_emotion import LazyTextEmotion, limited_scores
 
 
@@ -72,6 +74,8 @@ def test_generation_has_upstreams_names() -> None:
     given = GenerationParameters(segment_tokens=80, cfg_rate=0.5, top_k=5)
     expected = {"max_text_tokens_per_segment": 80, "inference_cfg_rate": 0.5, "top_k": 5}
     assert generation_arguments(given, spectrum=True) == expected
+    certain = GenerationParameters(do_sample=False, temperature=0.5)
+    assert generation_arguments(certain, spectrum=True) == {"temperature": 0.5, "top_k": 1}
     with pytest.raises(SpeechError, match="cfg_rate"):
         generation_arguments(given, spectrum=False)
 
@@ -151,7 +155,7 @@ def test_voices_are_files_and_paths_stay_in_their_folders(tmp_path: Path) -> Non
     write_recording(voices / "Lin.wav", 200)
     upload = write_recording(uploads / "mine.wav", 150)
     (voices / "notes.txt").write_text("no voice")
-    assert [voice.id for voice in stored_voices(voices, ("zh",))] == ["lin"]
+    assert [voice.id for voice in stored_voices(voices, ("zh",))] == ["lin", "lian", "yun", "ping", "ming", "xue"]
     first = find_recording("", voices, (voices,), "reference")
     assert find_recording("lin", voices, (voices,), "reference") == first
     assert find_recording(str(upload), voices, (voices, uploads), "reference").digest != first.digest
@@ -163,10 +167,22 @@ def test_voices_are_files_and_paths_stay_in_their_folders(tmp_path: Path) -> Non
         find_recording("short", voices, (voices,), "reference")
 
 
-def test_without_a_voice_a_request_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(SpeechError, match="no voice of its own") as caught:
-        find_recording("", tmp_path / "voices", (), "reference")
-    assert str(tmp_path / "voices") in caught.value.fix
+def test_voices_come_with_the_engine_and_own_ones_take_their_place(tmp_path: Path) -> None:
+    voices = tmp_path / "voices"
+    for voice in stored_voices(voices, ("zh",)):
+        assert 3 <= soundfile.info(find_recording(voice.id, voices, (), "reference").path).duration <= 15
+    assert voice.id == "xue" and voice.languages == ("zh",)
+    assert find_recording("", voices, (), "reference") == find_recording("lian", voices, (), "reference")
+    mine = write_recording(voices / "Lian.wav", 200)
+    assert find_recording("lian", voices, (), "reference").path == mine.resolve()
+    assert [voice.title["en"] for voice in stored_voices(voices, ("zh",))][:2] == ["Lian", "Yun, deep"]
+
+
+def test_the_voices_are_those_of_the_embedded_engine() -> None:
+    from webui.engine.kokoro.voices import RECIPES
+
+    shown = [(voice.id, voice.title, voice.gender) for voice in SAMPLES]
+    assert shown == [(one.voice.id, one.voice.title, one.voice.gender) for one in RECIPES]
 
 
 def test_options_are_read_and_wrong_ones_named(tmp_path: Path) -> None:

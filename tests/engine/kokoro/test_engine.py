@@ -44,7 +44,7 @@ def test_it_is_an_engine(engine: KokoroEngine) -> None:
     assert info.sample_rate_hz == SAMPLE_RATE_HZ
     assert len(info.voices) >= 4
     assert info.languages[:2] == ("zh", "en")
-    assert info.capabilities == ("emotion_vector",)
+    assert info.capabilities == ("emotion_vector", "readings")
     assert "IndexTTS-2" in info.notes["en"]
     assert "克隆" in info.notes["zh"]
     assert type(info).from_json(info.to_json()) == info

@@ -6,11 +6,14 @@ nothing stays half loaded; no file outside the pinned caches is written and no h
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import importlib.util
 import logging
 import os
+import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,9 +31,12 @@ from webui.engine.base import (
     Segment,
     SpeechRequest,
 )
+from webui.engine.glossary import apply_glossary
+from webui.engine.halving import speak_or_halve
+from webui.engine.indextts.device import give_back, is_full, losses_named
 from webui.engine.indextts.files import INDEXTTS_2, INDEXTTS_2_5, FoundFiles, ModelFiles, find_files, lay_out
-from webui.engine.indextts.glossary import apply_glossary
 from webui.engine.indextts.guidance import Emotion, emotion_of, generation_arguments
+from webui.engine.indextts.kernels import Kernel, kernel_for
 from webui.engine.indextts.options import Options, Placement, place
 from webui.engine.indextts.plan import CODES_PER_TOKEN, SEGMENT_TOKENS, plan_segments, tokens
 from webui.engine.indextts.recordings import Recording, find_recording, stored_voices
@@ -39,6 +45,7 @@ from webui.text import main_language, require_speakable
 
 if TYPE_CHECKING:
     from webui.engine.indextts.speaking import Speaker, Watch
+    from webui.engine.indextts.upstream import Upstream
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +60,8 @@ _IMPORTED_LATE = (
     "nemo_text_processing.text_normalization.zh.verbalizers.verbalize_final",
     "torch.utils.serialization",
 )
+#: Until a word is on its way, before something that hardly lets another thread run.
+_WORD_S = 0.05
 #: Silence between two segments: upstream's own.
 PAUSE_S = 0.2
 
@@ -84,6 +93,7 @@ class IndexTTS:
         self._files: FoundFiles | None = None
         self._speaker: Speaker | None = None
         self._report: ReportProgress | None = None
+        self._compiling: subprocess.Popen[bytes] | None = None
 
     def info(self) -> EngineInfo:
         """May be called before `load`."""
@@ -97,6 +107,7 @@ class IndexTTS:
             capabilities=self._capabilities(),
             notes=self.notes,
             speed_range=self.speed_range,
+            weights={} if self._files is None else dict(self._files.commits),
         )
 
     def load(self, report: ReportProgress) -> None:
@@ -116,8 +127,16 @@ class IndexTTS:
         texts = plan_segments(request.text, request.generation.segment_tokens or SEGMENT_TOKENS)
         return [Segment(index, text, self._language(request, text)) for index, text in enumerate(texts)]
 
+    def symbols(self, request: SpeechRequest, segment: Segment) -> tuple[int, str]:
+        """See `webui.engine.base.ShowsSymbols`; the tokens are those by which the text is cut, estimated."""
+        return round(tokens(apply_glossary(segment.text, request.glossary))), ""
+
     def synthesize(self, request: SpeechRequest, cancellation: Cancellation) -> Iterator[AudioChunk]:
         """See `webui.engine.base.Engine.synthesize`."""
+        with losses_named():
+            yield from self._spoken(request, cancellation)
+
+    def _spoken(self, request: SpeechRequest, cancellation: Cancellation) -> Iterator[AudioChunk]:
         from webui.engine.indextts.speaking import Watch
 
         speaker = self._require_speaker()
@@ -129,7 +148,8 @@ class IndexTTS:
         for segment in segments:
             watch.begin(segment.index, tokens(segment.text) * CODES_PER_TOKEN)
             text = apply_glossary(segment.text, request.glossary)
-            for pcm in speaker.speak(text, segment.language, arguments, watch):
+            say = functools.partial(_say, speaker, segment.language, arguments, watch)
+            for pcm in speak_or_halve(text, say, is_full=is_full, make_room=give_back):
                 last = segment.index == len(segments) - 1
                 yield AudioChunk(pcm if last else np.concatenate([pcm, _PAUSE]), segment)
 
@@ -139,11 +159,17 @@ class IndexTTS:
             self._speaker.close()
         self._speaker = self._files = None
         gc.collect()
-        _empty_device()
+        give_back()
 
     def report_speech_to(self, report: ReportProgress | None) -> None:
         """See `webui.engine.base.ReportsWhileSpeaking`."""
         self._report = report
+
+    def _tell_grammar(self, language: str) -> None:
+        _log.info("the rules for reading numbers in %r are built, once; this takes up to a minute or two", language)
+        if self._report is not None:
+            self._report(Progress("grammar", 0, None, "steps"))
+            time.sleep(_WORD_S)
 
     def release_text_emotion(self) -> None:
         """Gives back the memory of the language model that reads emotions; it is loaded again when it is needed."""
@@ -181,10 +207,18 @@ class IndexTTS:
         if self._threads:
             torch.set_num_threads(self._threads)
         self._placement = place(torch, self._device, self._options, upstream.half)
-        keep_grammars_in(folder / "grammars", upstream)
-        plan = Plan(upstream, self._files, layout, self._placement)
+        keep_grammars_in(folder / "grammars", upstream, self._tell_grammar)
+        kernel = self._kernel(torch, upstream)
+        plan = Plan(upstream, self._files, layout, self._placement, kernel)
         self._speaker = self._construct(engine_class, plan, warm_up, report)
         self._speak_once(report)
+        if kernel is not None:
+            self._compiling = kernel.compile_later()
+
+    def _kernel(self, torch: Any, upstream: Upstream) -> Kernel | None:
+        if self._options.cuda_kernel == "no" or self._placement.device == "cpu":
+            return None
+        return kernel_for(torch, upstream.module.partition(".")[0], self._placement.device, self._cache_dir)
 
     def _construct(self, engine_class: Any, plan: Any, warm_up: Any, report: ReportProgress) -> Speaker:
         from webui.engine.indextts.coverage import check_shapes, explain
@@ -347,12 +381,8 @@ class IndexTTS25Engine(IndexTTS):
         return ("zh", "en", *japanese, "es", "ar")
 
 
-def _empty_device() -> None:
-    import sys
-
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+def _say(speaker: Speaker, language: str, arguments: dict[str, Any], watch: Watch, text: str) -> Iterator[Pcm]:
+    return speaker.speak(text, language, arguments, watch)
 
 
 _PAUSE: Pcm = np.zeros(round(PAUSE_S * SAMPLE_RATE_HZ), np.int16)

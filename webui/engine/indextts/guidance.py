@@ -66,6 +66,8 @@ def generation_arguments(generation: GenerationParameters, *, spectrum: bool) ->
         SpeechError: for one that it does not take.
     """
     given = generation.given()
+    if given.pop("do_sample", True) is False:
+        given["top_k"] = 1  # upstream always draws; from one candidate that is the likeliest
     refused = sorted(_SPECTRUM & given.keys()) if not spectrum else []
     if refused:
         raise SpeechError(

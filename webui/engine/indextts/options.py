@@ -32,6 +32,7 @@ class Options:
     Attributes:
         precision: one of `PRECISIONS`.
         qwen: whether emotions may be read from text: ``yes``, ``no``, or ``auto``: where the card has room.
+        cuda_kernel: whether BigVGAN's own kernel is compiled and used on a GPU: ``auto`` or ``no``.
         warm_up: whether to speak once while loading; ``auto``: on a GPU.
         model_dir: a folder that holds the model as upstream lays it out, in place of the Hub cache.
         engine_dir: an upstream checkout to import, in place of the installed package.
@@ -41,6 +42,7 @@ class Options:
 
     precision: str = "auto"
     qwen: str = "auto"
+    cuda_kernel: str = "auto"
     warm_up: str = "auto"
     model_dir: Path | None = None
     engine_dir: Path | None = None
@@ -55,7 +57,8 @@ class Options:
             EngineError: naming the option, the value and the values there are.
         """
         given = {name: value.strip() for name, value in options.items() if value and value.strip()}
-        for name, choices in (("precision", PRECISIONS), ("qwen", CHOICES), ("warm_up", CHOICES)):
+        known = {"precision": PRECISIONS, "qwen": CHOICES, "warm_up": CHOICES, "cuda_kernel": ("auto", "no")}
+        for name, choices in known.items():
             if given.get(name, "auto") not in choices:
                 raise EngineError(f"{name}={given[name]!r:.40} is not known.", fix=f"Use one of {', '.join(choices)}.")
         voices_dir = Path(given["voices_dir"]) if "voices_dir" in given else cache_dir / "voices"
@@ -63,6 +66,7 @@ class Options:
         return cls(
             precision=given.get("precision", "auto"),
             qwen=given.get("qwen", "auto"),
+            cuda_kernel=given.get("cuda_kernel", "auto"),
             warm_up=given.get("warm_up", "auto"),
             model_dir=Path(given["model_dir"]) if "model_dir" in given else None,
             engine_dir=Path(given["engine_dir"]) if "engine_dir" in given else None,

@@ -1,4 +1,5 @@
-"""Recordings of voices: the stored ones, which a person chooses by name, and those that a request names by path.
+"""Recordings of voices: the stored ones and those that come with the engines, which a person chooses by name, and
+those that a request names by path.
 
 Invariants: a request reaches no file outside the folders that the launcher named; a recording is known by its
 content, so that the same voice under another name is the same, and another one under the same name is not.
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launcher.errors import SpeechError
 from webui.engine.base import Voice
+from webui.engine.indextts.samples import SAMPLES, sample_path
 
 #: What soundfile and audioread read without other programs.
 SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".w64"}
@@ -36,15 +38,17 @@ class Recording:
 
 
 def stored_voices(folder: Path, languages: tuple[str, ...]) -> tuple[Voice, ...]:
-    """The voices that lie in a folder, by file name."""
-    return tuple(Voice(id_, {"en": path.stem, "zh": path.stem}, languages=languages) for id_, path in _stored(folder))
+    """The voices that lie in a folder, by file name; then those that come with the engines."""
+    own = [Voice(id_, {"en": path.stem, "zh": path.stem}, languages=languages) for id_, path in _stored(folder)]
+    taken = {voice.id for voice in own}
+    return (*own, *(replace(voice, languages=languages) for voice in SAMPLES if voice.id not in taken))
 
 
 def find_recording(name: str, voices_dir: Path, folders: tuple[Path, ...], param: str) -> Recording:
     """The recording that a request names.
 
     Args:
-        name: a stored voice's id or a path; empty means the first stored voice.
+        name: a voice's id or a path; empty means the first voice.
         voices_dir: where stored voices lie.
         folders: where a path may lead.
         param: the request's field, for errors.
@@ -53,14 +57,9 @@ def find_recording(name: str, voices_dir: Path, folders: tuple[Path, ...], param
         SpeechError: when there is none, or it cannot be used.
     """
     stored = dict(_stored(voices_dir))
+    for voice in SAMPLES:
+        stored.setdefault(voice.id, sample_path(voice.id))
     if not name:
-        if not stored:
-            raise SpeechError(
-                "this engine has no voice of its own.",
-                fix=f"Give reference the path of a recording, or put one into {voices_dir}.",
-                param=param,
-                code="reference_missing",
-            )
         return _read(next(iter(stored.values())), param)
     if name in stored:
         return _read(stored[name], param)

@@ -22,6 +22,7 @@ from typing import Any
 
 from launcher.errors import EngineError
 from webui.engine.indextts.files import BIGVGAN, CAMPPLUS, MASKGCT, QWEN_DIR, W2V_BERT, FoundFiles
+from webui.engine.indextts.kernels import Kernel
 from webui.engine.indextts.options import Placement
 from webui.engine.indextts.text_emotion import LazyTextEmotion
 
@@ -150,12 +151,14 @@ class Plan:
         files: where the checkpoints are.
         layout: the folder of links (`webui.engine.indextts.files.lay_out`).
         placement: device and precision.
+        kernel: BigVGAN's own for the card; ``None``: do without.
     """
 
     upstream: Upstream
     files: FoundFiles
     layout: Path
     placement: Placement
+    kernel: Kernel | None = None
 
 
 def build(engine_class: Any, plan: Plan) -> Any:
@@ -164,21 +167,26 @@ def build(engine_class: Any, plan: Plan) -> Any:
     Raises:
         Exception: whatever the constructor raises.
     """
-    given = {
+    known = inspect.signature(engine_class.__init__).parameters
+    with ExitStack() as stack:
+        for module, name, value in _stand_ins(plan):
+            stack.enter_context(_replaced(module, name, value))
+        has_kernel = plan.kernel is not None and stack.enter_context(plan.kernel.in_place())
+        given = _arguments(plan, has_kernel)
+        return engine_class(**{name: value for name, value in given.items() if name in known})
+
+
+def _arguments(plan: Plan, has_kernel: bool) -> dict[str, object]:
+    return {
         "model_dir": str(plan.layout),
         "cfg_path": str(_config(plan)),
         "device": plan.placement.device,
         "use_fp16": plan.placement.half,
         "use_bf16": plan.placement.half,
-        "use_cuda_kernel": False,
+        "use_cuda_kernel": has_kernel,
         "language": "zh",  # its grammar alone is built now; the other one when a text needs it
         "use_qwen_emo": plan.placement.text_emotion and plan.files.qwen_dir is not None,
     }
-    known = inspect.signature(engine_class.__init__).parameters
-    with ExitStack() as stack:
-        for module, name, value in _stand_ins(plan):
-            stack.enter_context(_replaced(module, name, value))
-        return engine_class(**{name: value for name, value in given.items() if name in known})
 
 
 def _config(plan: Plan) -> Path:
@@ -256,20 +264,41 @@ class _Local:
         return getattr(self._real, name)
 
 
-def keep_grammars_in(folder: Path, upstream: Upstream) -> None:
-    """Makes the package's text normaliser keep what it builds in ``folder``, not beside its code or at home."""
+def keep_grammars_in(folder: Path, upstream: Upstream, tell: Callable[[str], None]) -> None:
+    """Makes the package's text normaliser keep what it builds in ``folder``, not beside its code or at home.
+
+    Args:
+        folder: for grammars; made when it is not there.
+        upstream: whose.
+        tell: told the language before a grammar is built, which takes up to 80 s (Spanish).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     package = upstream.module.partition(".")[0]
     own: Any = sys.modules.get(f"{package}.utils.nemo_tn")
     if own is not None and hasattr(own, "_CACHE_DIR"):
         own._CACHE_DIR = str(folder)
+        if hasattr(own, "_build_normalizer"):
+            own._build_normalizer = _telling(own._build_normalizer, folder, tell)
     front: Any = sys.modules.get(f"{package}.utils.front")
     normalizer = getattr(front, "TextNormalizer", None)
     if hasattr(normalizer, "_get_nemo_normalizer"):
-        _redirect_grammars(normalizer, folder)
+        _redirect_grammars(normalizer, folder, tell)
 
 
-def _redirect_grammars(normalizer: Any, folder: Path) -> None:
+def _telling(build: Any, folder: Path, tell: Callable[[str], None]) -> Any:
+    """Wraps what builds a grammar or reads it, so that somebody hears of the building."""
+    real = getattr(build, "real", build)
+
+    def told(language: str, *options: Any) -> Any:
+        if not any(folder.glob(f"{language}[-_]*")):
+            tell(language)
+        return real(language, *options)
+
+    told.real = real  # type: ignore[attr-defined]
+    return told
+
+
+def _redirect_grammars(normalizer: Any, folder: Path, tell: Callable[[str], None]) -> None:
     """Wraps the method that names the folder of grammars, so that NeMo is given ours."""
     real = getattr(normalizer._get_nemo_normalizer, "real", normalizer._get_nemo_normalizer)
 
@@ -277,7 +306,7 @@ def _redirect_grammars(normalizer: Any, folder: Path) -> None:
         nemo: Any = importlib.import_module("nemo_text_processing.text_normalization.normalize")
         make = nemo.Normalizer
         with _replaced(nemo, "Normalizer", lambda **options: make(**{**options, "cache_dir": str(folder)})):
-            return real(self, language)
+            return _telling(lambda name: real(self, name), folder, tell)(language)
 
     get.real = real  # type: ignore[attr-defined]
     normalizer._get_nemo_normalizer = get

@@ -27,6 +27,7 @@ from webui.engine.base import (
     ReportProgress,
     Segment,
     SpeechRequest,
+    WordReading,
 )
 from webui.engine.kokoro.chunking import ends_sentence, plan_segments
 from webui.engine.kokoro.memory import return_large_blocks, trim
@@ -136,8 +137,9 @@ class KokoroEngine:
             voices=VOICES,
             languages=self._languages(),
             device="cpu",
-            capabilities=("emotion_vector",),
+            capabilities=("emotion_vector", "readings"),
             notes=_NOTES,
+            weights={self._source.name: f"sha256:{self._source.digest.sha256}"},
         )
 
     def segments(self, request: SpeechRequest) -> list[Segment]:
@@ -146,6 +148,10 @@ class KokoroEngine:
         texts = plan_segments(split_clauses(request.text), request.speed)
         language = _leading_language(request)
         return [Segment(index, text, _language(text, language)) for index, text in enumerate(texts)]
+
+    def readings(self, text: str, language: str) -> list[WordReading]:
+        """See `webui.engine.base.Reader.readings`."""
+        return self._require_loaded().phonemizer.readings(text, language)
 
     def synthesize(self, request: SpeechRequest, cancellation: Cancellation) -> Iterator[AudioChunk]:
         """See `webui.engine.base.Engine.synthesize`."""
@@ -174,6 +180,13 @@ class KokoroEngine:
                 param="input",
                 code="nothing_to_say",
             )
+
+    def symbols(self, request: SpeechRequest, segment: Segment) -> tuple[int, str]:
+        """See `webui.engine.base.ShowsSymbols`; nothing before `load`."""
+        if self._loaded is None:
+            return 0, ""
+        symbols = self._loaded.phonemizer.phonemize(segment.text, _leading_language(request)).symbols
+        return len(symbols), symbols
 
     def unload(self) -> None:
         """Gives sessions, packs and dictionaries back to the system."""

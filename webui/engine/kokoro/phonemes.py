@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from launcher.errors import EngineError
+from webui.engine.base import WordReading
 from webui.engine.kokoro.network import MAX_TOKENS, Ints
 from webui.engine.kokoro.tones import ToneSyllable
 
@@ -49,6 +50,9 @@ class PhonemizerLike(Protocol):
 
     def phonemize(self, text: str, language: str = "auto") -> PhonemesLike:
         """The phonemes of a text."""
+
+    def readings(self, text: str, language: str = "auto") -> list[WordReading]:
+        """How a text is read, in the notations that people know."""
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ import pytest
 import torch
 from conftest import CACHE, LONG, VOICES, Say, digest
 
-from launcher.errors import SpeechError
+from launcher.errors import OUT_OF_MEMORY, EngineError, SpeechError
 from launcher.progress import Progress
 from webui.emotion import EMOTIONS, EmotionVector
-from webui.engine.base import Cancellation, Cancelled, GenerationParameters, SpeechRequest
+from webui.engine.base import Cancellation, Cancelled, EngineLostError, GenerationParameters, SpeechRequest
+from webui.engine.indextts.upstream import find_upstream, keep_grammars_in
 
 STARTED_AT = time.time()
 HAPPY = EmotionVector(happy=1.0)
@@ -192,6 +193,75 @@ def test_cancelling_from_another_thread_is_quick(engine: Any, say: Say) -> None:
         say(LONG * 6, cancellation)
     thread.join()
     assert cancelled_at
+
+
+@pytest.mark.parametrize("full", [torch.cuda.OutOfMemoryError("CUDA out of memory."), MemoryError()], ids=str)
+def test_what_does_not_fit_into_the_memory_is_spoken_in_halves(engine: Any, say: Say, full: Exception) -> None:
+    say()  # the voice is known then, and what is tried is the text
+    first, second = "今天天气很好，", "我们去公园看花。"
+    whole = engine._speaker.instance.infer_generator
+    tried: list[str] = []
+
+    def small(*, text: str, **given: Any) -> Any:
+        tried.append(text)
+        if len(text) > len(second):
+            raise full
+        yield from whole(text=text, **given)
+
+    engine._speaker.instance.infer_generator = small
+    try:
+        assert len(say(first + second))
+        assert tried == [first + second, first, second]
+        with pytest.raises(EngineError, match="memory") as caught:
+            say(first * 3 + second, generation=GenerationParameters(segment_tokens=200))
+        assert caught.value.code == OUT_OF_MEMORY
+    finally:
+        del engine._speaker.instance.infer_generator
+    assert len(say(first + second))
+
+
+@pytest.mark.parametrize(("words", "lost"), [("CUDA error: device-side assert triggered", True), ("a shape", False)])
+def test_a_device_that_has_failed_is_no_mere_error(engine: Any, say: Say, words: str, lost: bool) -> None:
+    def broken(**_given: Any) -> Any:
+        raise RuntimeError(f"{words}\nCompile with TORCH_USE_CUDA_DSA")
+        yield
+
+    engine._speaker.instance.infer_generator = broken
+    try:
+        with pytest.raises(EngineLostError if lost else RuntimeError, match=words):
+            say()
+    finally:
+        del engine._speaker.instance.infer_generator
+    assert len(say())
+
+
+class Grammar:
+    """Stands for one that takes a minute to build."""
+
+    def __init__(self, *, lang: str, cache_dir: str = "", **_options: Any) -> None:
+        if cache_dir:
+            Path(cache_dir, f"{lang}_tn.far").touch()
+
+
+def test_the_building_of_a_grammar_is_told_once(engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = type(engine._speaker.instance).__module__.partition(".")[0]
+    upstream = find_upstream(engine.name, None)
+    monkeypatch.setattr("nemo_text_processing.text_normalization.normalize.Normalizer", Grammar)
+    told: list[str] = []
+    seen: list[Progress] = []
+    keep_grammars_in(tmp_path, upstream, lambda language: (told.append(language), engine._tell_grammar(language)))
+    engine.report_speech_to(seen.append)
+    try:
+        own = sys.modules.get(f"{package}.utils.nemo_tn")
+        for _ in range(2):
+            if own is not None:
+                own._build_normalizer("es", "cased")
+            else:
+                sys.modules[f"{package}.utils.front"].TextNormalizer._get_nemo_normalizer(object(), "es")
+    finally:
+        engine.report_speech_to(None)
+        keep_grammars_in(CACHE / "indextts" / "grammars", upstream, engine._tell_grammar)
+    assert told == ["es"] and [progress.stage for progress in seen] == ["grammar"]
 
 
 def test_generation_parameters_reach_upstream(engine: Any, say: Say) -> None:

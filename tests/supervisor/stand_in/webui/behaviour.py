@@ -3,6 +3,8 @@
 ``STAND_IN_DIR`` names a folder with ``page.json`` and ``engine.json``, read anew at every start:
 ``{"mode": "ok", "delay_s": 0.2}``. Modes: ok, crash (after hello), mute (never says hello), failed, stubborn (ignores
 SIGTERM), deaf (ignores the end of its standard input, and SIGTERM), parent (starts a process that sleeps).
+Besides: ``words`` are printed before the mode is obeyed; ``beat_s`` makes it give a sign of life that often.
+With ``idle`` the engine says again and again that it is.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ class StandIn:
     """One stand-in's life up to ``ready``."""
 
     def __init__(self, component: str) -> None:
-        self.component = component
         line = sys.stdin.buffer.readline()
         self.settings: dict[str, Any] = json.loads(line)
+        component = self.component = self.settings.get("component", component)
         path = Path(os.environ.get("STAND_IN_DIR", ".")) / f"{component}.json"
         self.orders: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         self.mode = self.orders.get("mode", "ok")
@@ -53,12 +55,16 @@ class StandIn:
         if self.mode == "parent":
             sleeper = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({LIFETIME_S})"])
             print(f"sleeper {sleeper.pid}", flush=True)
+        for word in self.orders.get("words", []):
+            print(word, flush=True)
         if self.mode == "crash":
             print("Traceback (most recent call last):\nRuntimeError: told to crash", file=sys.stderr, flush=True)
             os._exit(3)
         if self.mode == "failed":
             self.say("failed", message="The weights are damaged.", fix="Fetch them again.")
             os._exit(6)
+        if beat_s := self.orders.get("beat_s"):
+            threading.Thread(target=self._beat, args=(beat_s,), daemon=True).start()
         delay_s = float(self.orders.get("delay_s", 0.2))
         for number, stage in enumerate(stages):
             self.say("progress", progress={"stage": stage, "done": number, "total": len(stages), "unit": "steps"})
@@ -67,6 +73,11 @@ class StandIn:
     def on_terminate(self, stop: Callable[[], None]) -> None:
         if self.mode not in ("stubborn", "deaf"):
             signal.signal(signal.SIGTERM, lambda number, frame: threading.Thread(target=stop).start())
+
+    def _beat(self, every_s: float) -> None:
+        while True:
+            time.sleep(every_s)
+            self.say("alive")
 
     @staticmethod
     def _end_with_supervisor() -> None:

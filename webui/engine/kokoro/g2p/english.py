@@ -40,11 +40,15 @@ class English:
         Args:
             text: as written, with numbers and signs.
         """
+        return self.readings(text)[1]
+
+    def readings(self, text: str) -> tuple[str, str]:
+        """The text with numbers and signs written out, and its symbols."""
         self.load()
         said = plain_latin(narrow(greek_names(normalize(text))))
         said = _LONG_WORD.sub(lambda match: match[0] + " ", said)
         said = re.sub(r"\s+", " ", _UNKNOWN_SIGN.sub(" ", said))
-        return " ".join(self._read(part) for part in _parts(said))
+        return said, " ".join(self._read(part) for part in _parts(said))
 
     def _read(self, text: str) -> str:
         symbols: str = self._reader(text)[0]

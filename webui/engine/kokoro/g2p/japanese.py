@@ -87,6 +87,19 @@ class Japanese:
         return "".join(str(self._reader(part)) for part in parts)
 
 
+def kana(text: str) -> str:
+    """How a Japanese text is read, in katakana with its stops.
+
+    Raises:
+        SpeechError: ``language_unavailable`` when the extra is not installed.
+    """
+    try:
+        import pyopenjtalk
+    except ImportError as error:
+        raise unavailable() from error
+    return str(pyopenjtalk.g2p(normalize(text)[:_MAX_TEXT], kana=True))
+
+
 def unavailable() -> SpeechError:
     """The error for Japanese text without the extra."""
     return SpeechError(

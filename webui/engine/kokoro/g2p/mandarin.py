@@ -72,6 +72,12 @@ class Mandarin:
                 result += [_piece(reading) for reading in word]
         return result
 
+    def readings(self, text: str) -> list[Word]:
+        """The words of one breath with their readings as they are spoken; Han characters only."""
+        self.load()
+        cuts = range(0, len(text), _MAX_BREATH)
+        return [word for start in cuts for word in sandhi.spoken(self._words(text[start : start + _MAX_BREATH]))]
+
     def _words(self, text: str) -> list[Word]:
         texts = [word for word in self._segmenter.lcut(text) if word.strip()]
         neighbours = ["", *texts, ""]

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import SpeechError
+from webui.engine.base import WordReading
 from webui.engine.kokoro.g2p import characters, japanese, normalize_zh
 from webui.engine.kokoro.g2p.english import English
 from webui.engine.kokoro.g2p.japanese import Japanese
 from webui.engine.kokoro.g2p.mandarin import Mandarin
 from webui.engine.kokoro.g2p.phonemes import Phonemes, Piece, assemble
+from webui.engine.kokoro.g2p.readings import cmu_readings, pinyin_readings
 from webui.text import HAN, LATIN, Run, require_speakable, split_language
 
 _HAN_RUN = HAN.pattern + "+"
@@ -90,6 +92,30 @@ class Phonemizer:
             )
         return phonemes
 
+    def readings(self, text: str, language: str = "auto") -> list[WordReading]:
+        """The words of a text as they are said, with their readings.
+
+        Raises:
+            SpeechError: as `phonemize`.
+        """
+        require_speakable(text)
+        runs = split_language(characters.paired_quotes(text), language)
+        if "ja" not in self.languages:
+            runs = _without_japanese(runs)
+        return [reading for run in runs for reading in self._readings(run)]
+
+    def _readings(self, run: Run) -> Iterator[WordReading]:
+        if run.language == "ja":
+            yield WordReading(run.text.strip(), "ja", "kana", japanese.kana(run.text))
+        elif run.language == "zh":
+            for match in _PART.finditer(self._said(run.text)):
+                if match["han"]:
+                    yield from pinyin_readings(self._mandarin.readings(match["han"]))
+                elif match["latin"]:
+                    yield from cmu_readings(*self._english.readings(match["latin"]))
+        else:
+            yield from cmu_readings(*self._english.readings(run.text))
+
     def _pieces(self, run: Run) -> Iterator[Piece]:
         if run.language == "zh":
             yield from self._chinese(run.text)
@@ -99,14 +125,18 @@ class Phonemizer:
             yield Piece(self._english.symbols(run.text))
 
     def _chinese(self, text: str) -> Iterator[Piece]:
-        said = characters.greek_names(normalize_zh.normalize(text, self._read_numbers))
-        for match in _PART.finditer(re.sub("(.)々", r"\1\1", said)):
+        for match in _PART.finditer(self._said(text)):
             if match["han"]:
                 yield from self._mandarin.pieces(match["han"])
             elif match["latin"]:
                 yield Piece(f" {self._english.symbols(match['latin'])} ")
             else:
                 yield Piece(characters.stops(match["other"]) or " ")
+
+    def _said(self, text: str) -> str:
+        """A Chinese text with everything written out."""
+        said = characters.greek_names(normalize_zh.normalize(text, self._read_numbers))
+        return re.sub("(.)々", r"\1\1", said)
 
     def _read_numbers(self, text: str) -> str:
         if self._numbers is None:

@@ -4,6 +4,8 @@ import { pause, route } from "./server.js";
 
 const POLL_S = 2;
 const OFFLINE_AFTER = 2; // polls in a row that nobody answered
+// States of an engine by how soon it serves.
+const NEAREST_FIRST = ["ready", "restarting", "starting", "stopping", "unloaded", "stopped", "failed"];
 
 export class EngineWatch {
   snapshot = null;
@@ -31,9 +33,16 @@ export class EngineWatch {
     });
   }
 
-  /** The engine's part of the snapshot, or null. */
+  /** The engine's part of the snapshot, of several engines that of the one that is furthest; or null. */
   get engine() {
-    return this.snapshot?.components?.engine ?? null;
+    const parts = this.engines.map(([, part]) => part);
+    const state = NEAREST_FIRST.find((each) => parts.some((part) => part.state === each));
+    return parts.find((part) => part.state === state) ?? parts[0] ?? null;
+  }
+
+  /** Every engine: its name and its part of the snapshot. */
+  get engines() {
+    return Object.entries(this.snapshot?.components ?? {}).filter(([name]) => /^engine(-\d+)?$/.test(name));
   }
 
   /** How far the fetch of the engine's weights is, or null. */
@@ -110,6 +119,12 @@ export class EngineWatch {
     }
     if (this.ready) this.#learn();
     this.#tell();
+  }
+
+  /** Asks again what the engine offers: a voice of the library came or went. */
+  async refresh() {
+    this.#infoFor = "";
+    if (this.ready) await this.#learn();
   }
 
   async #learn() {

@@ -4,7 +4,7 @@ import { route } from "./server.js";
 import { has, t } from "./texts.js";
 
 /** Which panel holds the control that a parameter stands for. */
-const PANELS = { input: "text", text: "text", voice: "voice", speed: "voice", language: "voice", emotion: "emotion", intensity: "emotion" };
+const PANELS = { input: "text", text: "text", voice: "voice", speed: "voice", language: "voice", emotion: "emotion", intensity: "emotion", emotion_reference: "emotion", emotion_text: "emotion", emotion_mode: "emotion" };
 
 /** Shows `failure` (SpeechFailure) beside its control. panels: text, voice, emotion and player; values fill texts. */
 export function showFailure(failure, panels, values) {
@@ -17,7 +17,7 @@ export function showFailure(failure, panels, values) {
 
 /** Takes every sentence away. */
 export function clearFailures(panels) {
-  for (const panel of Object.values(panels)) panel.message.clear();
+  for (const panel of Object.values(panels)) panel.message?.clear();
 }
 
 function sentence(failure, values) {

@@ -2,19 +2,26 @@
 // panels meet; none of them knows another.
 
 import { appear } from "./dom.js";
+import { acceptFiles } from "./drop.js";
 import { EngineWatch } from "./engine.js";
-import { clearFailures, showFailure } from "./failures.js";
+import { estimate } from "./estimate.js";
 import { recall, remember } from "./memory.js";
+import { AdvancedPanel } from "./panel_advanced.js";
 import { buildBanner } from "./panel_banner.js";
 import { EmotionPanel } from "./panel_emotion.js";
 import { applyTheme, buildMasthead, knownTheme } from "./panel_masthead.js";
 import { buildNote } from "./panel_note.js";
 import { Player } from "./panel_player.js";
+import { SeedPanel } from "./panel_seed.js";
+import { SegmentsPanel } from "./panel_segments.js";
+import { TakesPanel } from "./panel_takes.js";
 import { TextPanel } from "./panel_text.js";
 import { VoicePanel } from "./panel_voice.js";
-import { SpeechFailure } from "./speech.js";
-import { Take } from "./take.js";
-import { browserLanguage, setLanguage } from "./texts.js";
+import { readRequest, useRequest } from "./request.js";
+import { Speaking } from "./speaking.js";
+import { Tabs } from "./tabs.js";
+import { TakeStore } from "./take_store.js";
+import { browserLanguage, setLanguage, t } from "./texts.js";
 
 const page = JSON.parse(document.querySelector("meta[name=tts-page]").content);
 const address = (path) => new URL(path, document.baseURI).href;
@@ -25,19 +32,26 @@ async function start() {
   const first = page.languages.includes(chosen) ? chosen : browserLanguage(page.languages);
   const [elements] = await Promise.all([findParts(), setLanguage(first, address(page.catalogs[first]))]);
   const engine = new EngineWatch();
-  const panels = build(elements, engine);
-  connect(elements, panels, engine);
+  const store = new TakeStore();
+  const panels = build(elements, engine, store);
+  const tabs = new Tabs(elements.tabBar, elements.tabs, { engine, page, address });
+  connect(elements, panels, tabs);
+  addEventListener("tts:ask", (event) => Object.assign(event.detail, { request: { ...readRequest(panels), ...panels.seed.locked } }));
   engine.start();
+  store.open();
   document.documentElement.dataset.ready = "true";
 }
 
 async function findParts() {
   const { emotions, ...parts } = page.parts;
   const find = async (ids) => Object.fromEntries(await Promise.all(Object.entries(ids).map(async ([name, id]) => [name, await appear(id)])));
-  return { ...(await find(parts)), emotions: await find(emotions) };
+  const tabs = await Promise.all(page.tabs.map(async (tab) => ({ ...tab, node: await appear(tab.panel) })));
+  return { ...(await find(parts)), emotions: await find(emotions), tabs };
 }
 
-function build(at, engine) {
+const keep = (values) => Object.entries(values).forEach(([name, value]) => remember(name, value));
+
+function build(at, engine, store) {
   buildMasthead(at.masthead, {
     title: page.title,
     languages: page.languages,
@@ -50,94 +64,93 @@ function build(at, engine) {
   });
   buildBanner(at.banner, engine);
   buildNote(at.note, engine);
-  const text = new TextPanel(at.text, at.textFooter, {
+  const panels = {};
+  const changed = () => {
+    if (!panels.speaking) return;
+    panels.segments.changed();
+    panels.text.expect(estimate(panels.text.text, panels.voice.speed.value, engine.info?.name ?? ""));
+  };
+  const read = () => readRequest(panels);
+  panels.text = new TextPanel(at.text, at.textFooter, {
     limit: page.maxTextChars,
     text: recall("text", ""),
-    onChange: (value) => remember("text", value),
+    onChange: (value) => (remember("text", value), changed()),
+    onExample: () => panels.speaking.generate(),
   });
-  const voice = new VoicePanel(at.voiceChoices, at.speed, engine, {
+  panels.voice = new VoicePanel(at.voiceChoices, at.speed, engine, {
     voice: recall("voice", ""),
     language: recall("language", "auto"),
     speed: recall("speed", 1),
-    onChange: (values) => Object.entries(values).forEach(([name, value]) => remember(name, value)),
+    onChange: (values) => (keep(values), changed()),
   });
-  const emotionParts = { panel: at.emotionPanel, moods: at.moods, radar: at.radar, intensity: at.intensity, emotions: at.emotions };
-  const emotion = new EmotionPanel(emotionParts, {
-    emotion: recall("emotion", {}),
-    intensity: recall("intensity", 1),
-    onChange: (values, intensity) => {
-      remember("emotion", values);
-      remember("intensity", intensity);
+  const emotionParts = { panel: at.emotionPanel, moods: at.moods, body: at.emotionBody, radar: at.radar, intensity: at.intensity, emotions: at.emotions };
+  panels.emotion = new EmotionPanel(emotionParts, engine, {
+    values: {
+      emotion: recall("emotion", {}),
+      intensity: recall("intensity", 1),
+      ...{ way: recall("emotion_way", "vector"), recording: recall("emotion_recording", "") },
+      ...{ text: recall("emotion_text", ""), random: recall("emotion_random", false) },
     },
+    onChange: ({ emotion, intensity, way, recording, text, random }) =>
+      keep({ emotion, intensity, emotion_way: way, emotion_recording: recording, emotion_text: text, emotion_random: random }),
   });
-  engine.onChange(() => {
-    if (engine.info) emotion.available = (engine.info.capabilities ?? []).includes("emotion_vector");
+  panels.advanced = new AdvancedPanel(at.advanced, engine, {
+    values: recall("advanced", {}),
+    open: recall("advanced_open", false),
+    onChange: (values) => remember("advanced", values),
+    onOpen: (yes) => remember("advanced_open", yes),
   });
+  panels.player = new Player(at.screen, at, (index) => panels.segments.hear(index));
+  panels.seed = new SeedPanel(at.seed, engine, { seed: recall("seed", -1), locked: recall("seed_locked", false), onChange: keep });
+  panels.segments = new SegmentsPanel(at.segments, engine, Object.keys(at.emotions), {
+    read,
+    open: recall("segments_open", false),
+    onOpen: (yes) => remember("segments_open", yes),
+    onPlay: (index) => (panels.takes.quiet(), panels.player.playSegment(index)),
+    onRedo: (index, emotion) => panels.speaking.redo(index, emotion),
+  });
+  panels.takes = new TakesPanel(at.takes, store, engine, {
+    onShow: (take) => panels.speaking.show(take, { play: true }),
+    onUse: (take) => dispatchEvent(new CustomEvent("tts:use", { detail: { ...take.request, seed: take.seed ?? undefined } })),
+    onQuiet: () => panels.player.quiet(),
+  });
+  panels.speaking = new Speaking(panels, engine, store, page.maxTextChars);
+  engine.onChange(changed);
+  changed();
   for (const [panel, title] of [["voicePanel", "tts-voice-title"], ["emotionPanel", "tts-emotion-title"]]) {
     at[panel].setAttribute("role", "region");
     at[panel].setAttribute("aria-labelledby", title);
   }
-  return { text, voice, emotion, player: new Player(at.screen, at) };
+  return panels;
 }
 
-/** What happens when a person acts: Generate and Stop by button and by key. */
-function connect(at, panels, engine) {
-  let take = null;
-  const stop = () => take?.stop();
-  const generate = async () => {
-    if (panels.player.busy) return;
-    clearFailures(panels);
-    const request = read(panels);
-    const failure = mistake(panels, request);
-    if (failure) {
-      showFailure(failure, panels, limits(panels));
-      panels.text.focus();
-      return;
-    }
-    take?.stop();
-    const mine = new Take(request, engine.info?.sample_rate_hz);
-    take = mine;
-    panels.player.begin(mine);
-    await run(mine, panels, engine);
+/** What happens when a person acts: Generate and Stop by button and by key, fields from elsewhere, files. */
+function connect(at, panels, tabs) {
+  const { speaking } = panels;
+  const use = (request) => {
+    useRequest(panels, request);
+    tabs.select("speak");
   };
-  at.generate.addEventListener("click", generate);
-  at.stop.addEventListener("click", stop);
+  at.generate.addEventListener("click", () => speaking.generate());
+  at.stop.addEventListener("click", () => speaking.stop());
   addEventListener("keydown", (event) => {
     if (event.isComposing) return; // Enter and Escape belong to the input method while characters are chosen
+    if (event.defaultPrevented || tabs.current !== "speak") return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      generate();
-    } else if (event.key === "Escape") stop();
+      speaking.generate();
+    } else if (event.key === "Escape") speaking.stop();
   });
-}
-
-async function run(take, panels, engine) {
-  try {
-    await take.run(engine, panels.player.view(take));
-    panels.player.end(take, "done");
-  } catch (error) {
-    if (take.stopped) return panels.player.end(take, "stopped");
-    panels.player.end(take, "failed");
-    showFailure(error instanceof SpeechFailure ? error : new SpeechFailure("server"), panels, limits(panels));
-    if (!(error instanceof SpeechFailure)) console.warn(error);
-  }
-}
-
-/** The SpeechRequest that the page shows. */
-function read({ text, voice, emotion }) {
-  const request = { text: text.text, voice: voice.voice, language: voice.language, speed: voice.speed.value };
-  return emotion.available ? { ...request, emotion: emotion.emotion, intensity: emotion.intensity } : request;
-}
-
-function limits({ text }) {
-  return { count: text.length.toLocaleString(), limit: page.maxTextChars.toLocaleString() };
-}
-
-/** What the page can tell without asking the server, else null. */
-function mistake({ text }, request) {
-  if (!request.text.trim()) return new SpeechFailure("empty_text", { param: "text" });
-  if (text.length > page.maxTextChars) return new SpeechFailure("text_too_long", { param: "text" });
-  return null;
+  addEventListener("tts:use", (event) => use(event.detail));
+  acceptFiles(at.textPanel, {
+    active: () => tabs.current === "speak",
+    onTake: ({ request, seed }) => {
+      use({ ...request, seed });
+      panels.player.message.show(t("file_restored"));
+    },
+    onText: (text) => use({ text }),
+    onNothing: (name) => panels.text.message.show(t("file_unknown", { name })),
+  });
 }
 
 start();

@@ -21,7 +21,7 @@ export function buildBanner(place, engine) {
     banner.dataset.state = view.state;
     write(words, view.words);
     write(detail, view.detail);
-    attribute(detail, "title", engine.snapshot?.choice?.reason || null);
+    attribute(detail, "title", reasons(engine) || null);
     write(fix, view.fix);
     fix.hidden = !view.fix;
     files.show(view.busy ? engine.weights : null);
@@ -41,7 +41,7 @@ function describe(engine) {
   const part = engine.engine;
   if (!part) return view;
   view.state = part.state;
-  if (part.state === "ready") return { ...view, words: t("engine_ready"), detail: readyDetail(engine.info), busy: false };
+  if (part.state === "ready") return { ...view, words: t("engine_ready"), detail: readyDetail(engine), busy: false };
   if (part.state === "failed") {
     // The engine's own sentence names what is missing; the banner's says what that means for the page.
     return { ...view, words: t("engine_failed"), detail: part.error?.message ?? "", fix: part.error?.fix ?? "", busy: false };
@@ -54,9 +54,22 @@ function describe(engine) {
   return { ...view, words: t("engine_starting"), detail: loadingDetail(part.progress), share: share(part.progress) };
 }
 
-function readyDetail(info) {
-  if (!info) return "";
-  return [pick(info.title) || info.name, String(info.device ?? "").toUpperCase()].filter(Boolean).join(" · ");
+function readyDetail({ info, engines }) {
+  const about = info ? [pick(info.title) || info.name, String(info.device ?? "").toUpperCase()] : [];
+  const ready = engines.filter(([, part]) => part.state === "ready").length;
+  if (engines.length > 1) about.push(t("engines_ready", { ready, count: engines.length }));
+  return about.filter(Boolean).join(" · ");
+}
+
+// Why this engine, and of several how each one is.
+function reasons({ snapshot, engines }) {
+  const each = engines.length > 1 ? engines.map(([name, part]) => `${name}: ${stateOf(part)}`) : [];
+  return [snapshot?.choice?.reason, ...each].filter(Boolean).join("\n");
+}
+
+function stateOf(part) {
+  const words = t(`engine_${part.state}`);
+  return part.error?.message ? `${words} ${part.error.message}` : words;
 }
 
 function loadingDetail(progress) {

@@ -1,54 +1,90 @@
-// The emotion panel: eight sliders, the intensity of the whole, named moods, and the radar that follows them.
+// The emotion panel: where the emotion comes from, eight sliders with the radar that follows them, the intensity of
+// the whole, and named moods. What the engine cannot do is not there.
 
 import { el, icon, write } from "./dom.js";
 import { Message } from "./message.js";
+import { MOODS } from "./moods.js";
 import { Radar } from "./radar.js";
 import { Slider } from "./slider.js";
-import { onLanguage, t } from "./texts.js";
+import { onLanguage, pick, t } from "./texts.js";
 
-/** Mixtures that are heard as one mood; each sums to 1 at most, so that no engine has to scale it down. */
-const MOODS = {
-  cheerful: { happy: 0.7, surprised: 0.15 },
-  gentle: { happy: 0.2, calm: 0.7 },
-  thrilled: { happy: 0.45, surprised: 0.55 },
-  furious: { angry: 0.9, disgusted: 0.1 },
-  gloomy: { sad: 0.35, melancholic: 0.6 },
-  frightened: { afraid: 0.85, surprised: 0.1 },
-};
+/** Where an emotion may come from, and the capability of the engine that it needs. */
+const WAYS = { voice: "", recording: "emotion_reference", vector: "emotion_vector", text: "emotion_text" };
+const LONGEST_DESCRIPTION = 1000;
+const DRAG_STEP = 0.05;
 
-/** parts: panel, moods, radar, intensity and emotions (elements); options: emotion, intensity, onChange(). */
+/** parts: panel, moods, body, radar, intensity and emotions (elements); options: values (to begin with), onChange(). */
 export class EmotionPanel {
   #parts;
+  #engine;
   #sliders = {};
   #chips = el("div", { class: "tts-chips", role: "group" });
   #title = el("h2", { id: "tts-emotion-title" });
-  #reset = el("button", { type: "button", class: "tts-quiet", id: "tts-emotion-reset" });
-  #resetWords = el("span");
+  #reset = el("button", { type: "button", class: "tts-quiet", id: "tts-emotion-reset", onclick: () => this.set({}, 1) });
+  #dice = el("button", { type: "button", class: "tts-quiet", id: "tts-emotion-random", onclick: () => this.set(anyEmotion()) });
+  #words = { reset: el("span"), dice: el("span") };
+  #ways = el("div", { class: "tts-switch tts-ways", role: "radiogroup", onkeydown: (event) => this.#step(event) });
+  #hint = el("p", { class: "tts-hint" });
+  #recording = el("select", { id: "tts-emotion-recording", onchange: () => this.#moved() });
+  #description = el("textarea", { id: "tts-emotion-text", rows: 2, maxlength: LONGEST_DESCRIPTION, oninput: () => this.#moved() });
+  #random = el("input", { type: "checkbox", id: "tts-random-emotion", onchange: () => this.#moved() });
+  #randomWords = el("label", { for: "tts-random-emotion" });
   #radar;
   #setting = false;
+  #way;
+  #wanted;
+  #shownFor = null;
   #onChange;
 
-  constructor(parts, { emotion, intensity, onChange }) {
+  constructor(parts, engine, { values, onChange }) {
     this.#parts = parts;
+    this.#engine = engine;
     this.#onChange = onChange;
-    this.#radar = new Radar(parts.radar, Object.keys(parts.emotions));
+    this.#way = values.way in WAYS ? values.way : "vector";
+    this.#wanted = values.recording;
+    this.#description.value = values.text;
+    this.#random.checked = values.random;
+    const names = Object.keys(parts.emotions);
+    this.#radar = new Radar(parts.radar, names, (at, value) => (this.#sliders[names[at]].value = Math.round(value / DRAG_STEP) * DRAG_STEP));
     for (const [name, block] of Object.entries(parts.emotions)) {
       block.dataset.emotion = name;
       this.#sliders[name] = new Slider(block, () => this.#moved());
     }
     this.#sliders.intensity = new Slider(parts.intensity, () => this.#moved());
-    this.#reset.append(icon("M4 4v6h6", "M4.5 10a8 8 0 1 1-.5 4"), this.#resetWords);
-    this.#reset.addEventListener("click", () => this.set({}, 1));
+    this.#reset.append(icon("M4 4v6h6", "M4.5 10a8 8 0 1 1-.5 4"), this.#words.reset);
+    this.#dice.append(icon("M4 4h16v16H4z", "M8.5 8.5v.01M15.5 8.5v.01M12 12v.01M8.5 15.5v.01M15.5 15.5v.01"), this.#words.dice);
     for (const name of Object.keys(MOODS)) {
       this.#chips.append(el("button", { type: "button", class: "tts-chip", "data-mood": name, onclick: () => this.set(MOODS[name]) }));
     }
-    parts.moods.append(el("div", { class: "tts-panel-head" }, this.#title, this.#reset), this.#chips);
+    for (const way of Object.keys(WAYS)) {
+      this.#ways.append(el("button", { type: "button", role: "radio", "data-way": way, onclick: () => this.#choose(way) }));
+    }
+    const buttons = el("div", { class: "tts-head-buttons" }, this.#dice, this.#reset);
+    parts.moods.append(el("div", { class: "tts-panel-head" }, this.#title, buttons), this.#ways, this.#hint, this.#recording, this.#description, this.#chips);
+    parts.panel.append(el("span", { class: "tts-check", hidden: true }, this.#random, this.#randomWords));
     this.message = new Message(parts.panel);
-    this.set(emotion, intensity);
+    this.set(values.emotion, values.intensity);
+    engine.onChange(() => engine.info && engine.info !== this.#shownFor && this.#offer());
     onLanguage(() => this.#translate());
   }
 
-  /** The values that are not zero, by name. */
+  /** The fields of a request. */
+  get request() {
+    if (!this.available) return {};
+    const { intensity, emotion } = this;
+    const felt = Object.keys(emotion).length > 0;
+    if (this.way === "recording") return { emotion_mode: "recording", emotion_reference: this.#recording.value, intensity };
+    if (this.way === "text") return { emotion_mode: "text", emotion_text: this.#description.value, intensity };
+    if (this.way === "voice" || (this.#choice && !felt)) return { emotion_mode: "voice" };
+    return { emotion, intensity, ...(felt && this.#random.checked && this.#can("random_emotion") ? { random_emotion: true } : {}) };
+  }
+
+  /** Where the emotion comes from now. */
+  get way() {
+    return this.#can(WAYS[this.#way]) ? this.#way : "vector";
+  }
+
+  /** The sliders that are not zero, by name. */
   get emotion() {
     const values = {};
     for (const name of Object.keys(this.#parts.emotions)) {
@@ -57,16 +93,12 @@ export class EmotionPanel {
     return values;
   }
 
-  /** The factor on all of them. */
+  /** The factor on the whole. */
   get intensity() {
     return this.#sliders.intensity.value;
   }
 
   /** Whether the engine takes emotions; the panel is there only then. */
-  set available(yes) {
-    this.#parts.panel.hidden = !yes;
-  }
-
   get available() {
     return !this.#parts.panel.hidden;
   }
@@ -82,11 +114,76 @@ export class EmotionPanel {
     this.#moved();
   }
 
+  /** Takes over what a request says of emotion. */
+  use({ emotion, intensity, emotion_mode: mode, emotion_text: text, emotion_reference: recording, random_emotion: random }) {
+    if (typeof text === "string") this.#description.value = text;
+    if (typeof recording === "string") this.#recording.value = this.#wanted = recording;
+    if (typeof random === "boolean") this.#random.checked = random;
+    if (mode in WAYS && mode !== "voice") this.#way = mode;
+    else if (mode === "voice" || mode === "auto" || emotion) this.#way = mode === "voice" && this.#choice ? "voice" : text ? "text" : recording ? "recording" : "vector";
+    if (emotion || mode === "voice") this.set(emotion ?? {}, intensity ?? 1);
+    else if (Number.isFinite(intensity)) this.set(this.emotion, intensity);
+    this.#arrange();
+  }
+
+  #can(word) {
+    return !word || (this.#engine.info?.capabilities ?? []).includes(word);
+  }
+
+  /** Whether there is a choice of ways at all: with sliders alone, sliders at zero are the voice as it is. */
+  get #choice() {
+    return this.#can("emotion_reference") || this.#can("emotion_text");
+  }
+
+  #choose(way) {
+    this.#way = way;
+    this.#arrange();
+    this.#moved();
+  }
+
+  #step(event) {
+    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const ways = [...this.#ways.children].filter((button) => !button.hidden).map((button) => button.dataset.way);
+    this.#choose(ways[(ways.indexOf(this.way) + by + ways.length) % ways.length]);
+    this.#ways.querySelector("[aria-checked=true]").focus();
+  }
+
+  #offer() {
+    this.#shownFor = this.#engine.info;
+    this.#parts.panel.hidden = !this.#can("emotion_vector") && !this.#choice;
+    const chosen = this.#recording.value || this.#wanted;
+    const voices = this.#engine.info.voices.map((voice) => el("option", { value: voice.id }, pick(voice.title) || voice.id));
+    this.#recording.replaceChildren(el("option", { value: "" }, t("emotion_recording_none")), ...voices);
+    this.#recording.value = chosen ?? "";
+    if (this.#recording.selectedIndex < 0) this.#recording.value = "";
+    this.#arrange();
+  }
+
+  #arrange() {
+    const { way } = this;
+    this.#ways.hidden = this.#hint.hidden = !this.#choice;
+    for (const button of this.#ways.children) {
+      const chosen = button.dataset.way === way;
+      button.hidden = !this.#can(WAYS[button.dataset.way]);
+      button.setAttribute("aria-checked", String(chosen));
+      button.tabIndex = chosen ? 0 : -1;
+    }
+    write(this.#hint, t(`emotion_hint_${way}`));
+    this.#recording.hidden = way !== "recording";
+    this.#description.hidden = way !== "text";
+    this.#chips.hidden = this.#parts.body.hidden = this.#dice.hidden = way !== "vector";
+    this.#parts.intensity.hidden = way === "voice";
+    this.#random.parentElement.hidden = way !== "vector" || !this.#can("random_emotion");
+  }
+
   #moved() {
     if (this.#setting) return;
     this.message?.clear();
     this.#draw();
-    this.#onChange?.(this.emotion, this.intensity);
+    const { emotion, intensity } = this;
+    this.#onChange?.({ emotion, intensity, way: this.#way, recording: this.#recording.value || this.#wanted || "", text: this.#description.value, random: this.#random.checked });
   }
 
   #draw() {
@@ -102,13 +199,31 @@ export class EmotionPanel {
 
   #translate() {
     write(this.#title, t("emotion_label"));
-    write(this.#resetWords, t("emotion_reset"));
+    write(this.#words.reset, t("emotion_reset"));
+    write(this.#words.dice, t("emotion_dice"));
+    write(this.#randomWords, t("emotion_random"));
+    this.#ways.setAttribute("aria-label", t("emotion_ways"));
+    for (const button of this.#ways.children) write(button, t(`emotion_way_${button.dataset.way}`));
+    this.#recording.setAttribute("aria-label", t("emotion_way_recording"));
+    this.#description.setAttribute("aria-label", t("emotion_way_text"));
+    this.#description.placeholder = t("emotion_text_placeholder");
     this.#chips.setAttribute("aria-label", t("moods"));
     for (const chip of this.#chips.children) write(chip, t(`mood_${chip.dataset.mood}`));
     for (const [name, slider] of Object.entries(this.#sliders)) slider.setLabel(t(`emotion_${name}`));
     this.#radar.setLabels(Object.keys(this.#parts.emotions).map((name) => t(`emotion_${name}`)));
+    if (this.#engine.info) this.#offer();
+    else this.#arrange();
     this.#draw();
   }
+}
+
+/** One emotion or two, of any strength. */
+function anyEmotion() {
+  const names = ["happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm"];
+  const [first, second] = names.sort(() => Math.random() - 0.5);
+  const steps = (largest) => Math.round((Math.random() * largest) / DRAG_STEP) * DRAG_STEP;
+  const main = 0.3 + steps(0.6);
+  return { [first]: main, [second]: Math.random() < 0.5 ? Math.min(steps(0.4), 1 - main) : 0 };
 }
 
 function same(a, b) {

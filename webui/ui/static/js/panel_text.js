@@ -1,26 +1,33 @@
 // The text panel: what to say, its length, examples, and the sentence when something is wrong with it.
 
-import { el, enter, write } from "./dom.js";
+import { clock, el, enter, icon, write } from "./dom.js";
 import { Message } from "./message.js";
 import { onLanguage, t } from "./texts.js";
 
 const EXAMPLES = ["example_1", "example_2", "example_3"];
 
-/** options: limit (characters), text (to begin with), onChange(text). */
+/** options: limit (characters), text (to begin with), onChange(text), onExample() once one is there to be heard. */
 export class TextPanel {
   #area;
   #limit;
   #count = el("span", { class: "tts-count" });
+  #estimate = el("span", { class: "tts-estimate" });
+  #expected = null;
+  #before = "";
+  #back = el("button", { type: "button", class: "tts-chip", hidden: true, onclick: () => this.#return() });
+  #onExample;
 
-  constructor(block, footer, { limit, text, onChange }) {
+  constructor(block, footer, { limit, text, onChange, onExample }) {
+    this.#onExample = onExample;
     this.#area = block.querySelector("textarea");
     this.#limit = limit;
     this.#area.spellcheck = true;
     const examples = el("div", { class: "tts-chips", role: "group" });
     for (const name of EXAMPLES) {
-      examples.append(el("button", { type: "button", class: "tts-chip", "data-example": name, onclick: () => this.#replace(t(name)) }));
+      examples.append(el("button", { type: "button", class: "tts-chip", "data-example": name, onclick: () => this.#replace(t(name)) }, icon("M8 5v14l11-7z"), el("span")));
     }
-    footer.append(el("div", { class: "tts-text-foot" }, examples, this.#count));
+    examples.append(this.#back);
+    footer.append(el("div", { class: "tts-text-foot" }, examples, el("span", { class: "tts-text-facts" }, this.#estimate, this.#count)));
     this.message = new Message(footer, this.#area);
     if (text) enter(this.#area, text);
     this.#area.addEventListener("input", () => {
@@ -41,12 +48,34 @@ export class TextPanel {
     return [...this.#area.value].length;
   }
 
+  set text(text) {
+    enter(this.#area, text);
+  }
+
   focus() {
     this.#area.focus();
   }
 
+  /** Shows how long it will last and take: `estimate`'s object, or null. */
+  expect(expected) {
+    this.#expected = expected;
+    const { seconds, work } = expected ?? {};
+    const about = (value) => clock(value).replace(/\.\d$/, "");
+    write(this.#estimate, seconds >= 1 ? t(work === null ? "estimate" : "estimate_work", { time: about(seconds), work: about(Math.max(work, 1)) }) : "");
+  }
+
   #replace(text) {
+    // What a person wrote is one press away.
+    if (this.text.trim() && ![...EXAMPLES].some((name) => t(name) === this.text)) this.#before = this.text;
+    this.#back.hidden = !this.#before;
     enter(this.#area, text);
+    this.#onExample();
+  }
+
+  #return() {
+    enter(this.#area, this.#before);
+    this.#before = "";
+    this.#back.hidden = true;
     // On a phone the focus would bring up the keyboard, over what was just put there.
     if (matchMedia("(hover: hover)").matches) this.#area.focus();
   }
@@ -58,7 +87,9 @@ export class TextPanel {
     this.#area.placeholder = t("text_placeholder");
     this.#area.setAttribute("aria-label", t("text_label"));
     examples.setAttribute("aria-label", t("examples"));
-    for (const chip of examples.children) write(chip, t(`${chip.dataset.example}_name`));
+    for (const chip of examples.querySelectorAll("[data-example]")) write(chip.querySelector("span"), t(`${chip.dataset.example}_name`));
+    write(this.#back, t("example_back"));
+    this.expect(this.#expected);
     this.#showCount();
   }
 

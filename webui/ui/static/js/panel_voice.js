@@ -48,6 +48,14 @@ export class VoicePanel {
     return this.#languages.value || "auto";
   }
 
+  /** Takes over what `values` has of voice, language and speed. */
+  use({ voice, language, speed }) {
+    if (typeof voice === "string") this.#choose(voice);
+    if (typeof language === "string" && [...this.#languages.options].some((option) => option.value === language)) this.#languages.value = language;
+    if (Number.isFinite(speed)) this.speed.value = speed;
+    this.#changed();
+  }
+
   #changed() {
     this.message.clear();
     this.#options.onChange({ voice: this.#chosen, language: this.language, speed: this.speed.value });

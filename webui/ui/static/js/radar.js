@@ -18,8 +18,8 @@ export class Radar {
   #labels;
   #picture;
 
-  /** `names`: the axes, clockwise from the top. */
-  constructor(place, names) {
+  /** names: the axes, clockwise from the top; onDrag(index, value): a person pulled at the shape. */
+  constructor(place, names, onDrag) {
     this.#names = names;
     this.#dots = names.map((name) => svg("circle", { r: 4, "data-emotion": name }));
     this.#labels = names.map((name, index) => {
@@ -35,6 +35,35 @@ export class Radar {
     this.#picture = svg("svg", { class: "tts-radar", viewBox: `-44 0 ${SIZE + 88} ${SIZE}`, role: "img" },
       ...rings, ...spokes, this.#wish, this.#heard, ...this.#dots, ...this.#labels);
     place.append(el("div", { class: "tts-radar-frame" }, this.#picture));
+    this.#listen(onDrag);
+  }
+
+  /** The pointer takes hold of the axis that is nearest to it; sliders do the same for keys and screen readers. */
+  #listen(onDrag) {
+    let held = null;
+    const place = (event) => {
+      const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(this.#picture.getScreenCTM().inverse());
+      const [x, y] = [at.x - CENTRE, at.y - CENTRE];
+      const count = this.#names.length;
+      const nearest = Math.round(((Math.atan2(y, x) + Math.PI / 2) / (2 * Math.PI)) * count + count) % count;
+      return { nearest, x, y };
+    };
+    const pull = (event) => {
+      const { x, y } = place(event);
+      const axis = this.#point(held, 1);
+      const along = x * (axis.x - CENTRE) + y * (axis.y - CENTRE);
+      onDrag(held, Math.min(Math.max((along / RADIUS - INNER) / (1 - INNER), 0), 1));
+    };
+    this.#picture.addEventListener("pointerdown", (event) => {
+      const { nearest, x, y } = place(event);
+      if (Math.hypot(x, y) > RADIUS * 1.12) return;
+      event.preventDefault();
+      held = nearest;
+      this.#picture.setPointerCapture(event.pointerId);
+      pull(event);
+    });
+    this.#picture.addEventListener("pointermove", (event) => held !== null && pull(event));
+    for (const end of ["pointerup", "pointercancel"]) this.#picture.addEventListener(end, () => (held = null));
   }
 
   /** Sets the axes' words. */

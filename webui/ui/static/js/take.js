@@ -1,14 +1,16 @@
-// One take: a request while it is being spoken, everything that came of it, and the file at its end.
+// One take: a request while it is being spoken, and everything that comes of it.
 
+import { KeptTake } from "./kept.js";
 import { Sound } from "./sound.js";
 import { speak } from "./speech.js";
-import { wav } from "./wav.js";
 
 const DEFAULT_RATE_HZ = 24000;
 
 export class Take {
   segments = [];
   begun = -1; // index of the segment whose sound is coming in
+  ignored = []; // kinds of tags that the engine cannot follow
+  id = crypto.randomUUID?.() ?? String(Math.random()); // the server's when it keeps the take
   marks = []; // {seconds, text}: where each segment starts
   samples = 0;
   rateHz;
@@ -70,14 +72,28 @@ export class Take {
     return done ? (this.seconds * length(this.segments)) / done : this.seconds;
   }
 
+  /** Index of the segment that is heard at that second; -1: none. */
+  indexAt(seconds) {
+    return this.marks.findLastIndex((mark) => mark.seconds <= seconds);
+  }
+
   /** The text whose sound is heard at that second. */
   textAt(seconds) {
     return this.marks.findLast((mark) => mark.seconds <= seconds)?.text ?? "";
   }
 
-  /** What there is, as a WAV file. */
-  file() {
-    return wav(this.#chunks, this.rateHz);
+  /** What there is, to be kept; null without a sound. `end` is the last event, if it came to that. */
+  kept(engine, end = null) {
+    if (!this.samples) return null;
+    const pcm = new Int16Array(this.samples);
+    let at = 0;
+    for (const chunk of this.#chunks) {
+      pcm.set(chunk, at);
+      at += chunk.length;
+    }
+    const { id, request, rateHz, segments } = this;
+    const seed = end?.seed ?? request.seed ?? null;
+    return new KeptTake({ id, createdAt: Date.now(), request, engine, rateHz, pcm, segments, seed, synthesisS: end?.synthesis_s ?? 0 });
   }
 
   #take(event, view) {
@@ -86,11 +102,15 @@ export class Take {
       this.rateHz = event.sample_rate_hz;
       this.sound.setRate(this.rateHz);
       this.segments = event.segments ?? [];
+      this.ignored = event.ignored ?? [];
+      if (typeof event.take === "string") this.id = event.take;
       view.onStart();
     } else if (event.event === "segment") {
       this.begun = this.segments.findIndex((segment) => segment.index === event.index);
+      this.segments[this.begun].start = event.start_sample;
       this.marks.push({ seconds: event.start_sample / this.rateHz, text: event.text });
       view.onProgress();
     } else if (event.event === "queue") view.onQueue(event.position);
+    else if (event.event === "progress" && event.stage === "grammar") view.onGrammar();
   }
 }

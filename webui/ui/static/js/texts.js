@@ -3,6 +3,7 @@
 let catalog = {};
 let language = "en";
 const listeners = new Set();
+const added = []; // addresses by language code, of the parts that were opened
 
 /** The language now shown. */
 export const currentLanguage = () => language;
@@ -39,10 +40,22 @@ export function browserLanguage(available) {
 
 /** Loads and shows a language. A catalog that cannot be had leaves the words as they are. */
 export async function setLanguage(code, address) {
-  const answer = await fetch(address);
-  if (!answer.ok) return;
-  catalog = await answer.json();
+  const parts = await Promise.all([load(address), ...added.map((addresses) => load(addresses[code]))]);
+  if (!parts[0]) return;
+  catalog = Object.assign({}, ...parts);
   language = code;
   document.documentElement.lang = code === "zh" ? "zh-CN" : code;
   for (const listener of listeners) listener();
+}
+
+/** Adds the texts of a part of the page that was opened: addresses by language code. */
+export async function addTexts(addresses) {
+  added.push(addresses);
+  catalog = { ...catalog, ...(await load(addresses[language])) };
+}
+
+async function load(address) {
+  if (!address) return null;
+  const answer = await fetch(address);
+  return answer.ok ? answer.json() : null;
 }

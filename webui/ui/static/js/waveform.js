@@ -11,6 +11,7 @@ export class Waveform {
   #windowSamples = 480;
   #expectedS = 0;
   #heardS = 0;
+  #marks = []; // seconds at which segments begin
   #drawn = 0;
 
   constructor(canvas) {
@@ -25,6 +26,7 @@ export class Waveform {
     this.#open = { peak: 0, left: this.#windowSamples };
     this.#expectedS = 0;
     this.#heardS = 0;
+    this.#marks = [];
     this.#draw();
   }
 
@@ -40,6 +42,12 @@ export class Waveform {
       }
     }
     this.#expectedS = expectedS;
+    this.#draw();
+  }
+
+  /** Marks where segments begin, in seconds. */
+  mark(seconds) {
+    this.#marks = seconds;
     this.#draw();
   }
 
@@ -104,6 +112,10 @@ export class Waveform {
       pen.beginPath();
       pen.roundRect(bar * (BAR_PX + GAP_PX), (height - tall) / 2, BAR_PX, tall, BAR_PX / 2);
       pen.fill();
+    }
+    pen.fillStyle = style.getPropertyValue("--tts-wave-mark");
+    for (const seconds of this.#marks) {
+      if (seconds > 0 && this.#lengthS) pen.fillRect(Math.round((seconds / this.#lengthS) * width) - 1, 0, 1, height);
     }
   }
 }

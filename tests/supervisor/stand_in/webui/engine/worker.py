@@ -14,6 +14,9 @@ def main() -> None:
     life.on_terminate(ended.set)
     life.load(["import", "assemble", "load", "warm_up"])
     life.say("ready", info={"name": life.settings["engine"]})
+    while life.orders.get("idle") and not ended.wait(0.2):
+        print(f"{life.component} says idle", flush=True)
+        life.say("idle")
     ended.wait()
     os._exit(0)
 

@@ -1,0 +1,144 @@
+"""`POST /v1/audio/speech/batch`: many inputs in one request, answered together or as a job.
+
+Invariants: an item has the fields of `POST /v1/audio/speech`, and those beside ``items`` stand for items that do not
+give them; one wrong item refuses the request, one that cannot be spoken is an error among results; whoever hangs up
+cancels the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from launcher.errors import EngineError, SpeechError
+from webui.api.body import read_object
+from webui.api.job_bodies import GAP_S, Wanted, from_rows
+from webui.api.offer import Offer
+from webui.api.threads import in_thread
+from webui.audio import MEDIA_TYPES, check_format
+from webui.engine.request import MAX_EMOTION_TEXT_CHARS
+from webui.engine.streaming import StreamedAnswer
+from webui.jobs.fitting import MAX_TEMPO
+from webui.jobs.records import JobRow
+from webui.jobs.results import row_file
+from webui.jobs.runner import Runner
+from webui.jobs.store import JobStore
+
+#: Most items that are answered together; more are a job.
+MAX_ITEMS = 100
+#: OpenAI's fields that choose nothing here.
+_WITHOUT_EFFECT = ("model", "stream_format", "response_format", "background", "items", "title")
+
+
+def routes(store: JobStore, runner: Runner, offer: Offer, *, max_text_chars: int) -> list[Route]:
+    """The route, over one store, the runner that speaks what is in it, and what the engine can."""
+
+    async def batch(request: Request) -> Response:
+        body = await read_object(request)
+        audio_format = body.get("response_format") or "mp3"
+        check_format(audio_format)
+        in_background = body.get("background", False)
+        if not isinstance(in_background, bool):
+            raise SpeechError(f"background={in_background!r:.40} is not true or false.", param="background")
+        wanted = _wanted(body, max_text_chars, describes=await _describes(offer))
+        if len(wanted.reading.rows) > MAX_ITEMS and not in_background:
+            raise SpeechError(
+                f"items has {len(wanted.reading.rows)} items, more than {MAX_ITEMS}.",
+                fix='Send fewer, or set "background": true and read the job.',
+                param="items",
+            )
+        job = await in_thread(store.create, wanted.title, wanted.reading, wanted.options)
+        runner.wake()
+        if in_background:
+            return JSONResponse(job.to_json(runner.width), 202, {"Location": f"/v1/jobs/{job.id}"})
+        parts = _answer(store, runner, job.id, str(audio_format))
+        return StreamedAnswer(parts, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+    return [Route("/v1/audio/speech/batch", batch, methods=["POST"])]
+
+
+async def _describes(offer: Offer) -> bool:
+    """Whether the engine takes descriptions of emotions; where it does not, ``instructions`` have no effect."""
+    try:
+        return "emotion_text" in (await offer.engine_info()).capabilities
+    except EngineError:
+        return True  # it is not there yet: whether it does is seen when it speaks
+
+
+def _wanted(body: Mapping[str, Any], max_text_chars: int, *, describes: bool) -> Wanted:
+    items = body.get("items")
+    if not isinstance(items, list) or not items:
+        raise SpeechError("items is no list of inputs.", fix='Send {"items": [{"input": "..."}]}.', param="items")
+    shared = _row(body, describes)
+    title = body.get("title") or f"{len(items)} items"
+    if not isinstance(title, str):
+        raise SpeechError("title is not text.", param="title")
+    settings: dict[str, Any] = {"title": title, "name": "", "defaults": {}, "start": True}
+    settings |= {"gap_s": GAP_S, "max_tempo": MAX_TEMPO, "use_glossary": True}
+    rows = [{**shared, **_row({"input": item} if isinstance(item, str) else item, describes)} for item in items]
+    wanted = from_rows(rows, settings, max_text_chars)
+    if wanted.reading.problems:
+        problem = wanted.reading.problems[0]
+        raise SpeechError(f"items[{problem.line - 1}]: {problem.message}", fix=problem.fix, param="items")
+    return wanted
+
+
+def _row(item: object, describes: bool) -> dict[str, Any]:
+    """An item as a row: OpenAI's names become ours."""
+    if not isinstance(item, Mapping):
+        raise SpeechError(f"item {item!r:.40} is no object.", fix='Write {"input": "..."}.', param="items")
+    row = {name: value for name, value in item.items() if name not in _WITHOUT_EFFECT and value is not None}
+    voice = row.get("voice")
+    if isinstance(voice, Mapping):
+        row["voice"] = voice.get("id")
+    described = row.pop("instructions", None)
+    if (
+        describes
+        and isinstance(described, str)
+        and described
+        and not {"emotion", "emotion_text", "emotion_reference"} & row.keys()
+    ):
+        row["emotion_text"] = described[:MAX_EMOTION_TEXT_CHARS]
+    return row
+
+
+async def _answer(store: JobStore, runner: Runner, job_id: str, audio_format: str) -> AsyncGenerator[bytes, None]:
+    """The answer in pieces, each item as soon as it and those before it are there."""
+    try:
+        yield b'{"object":"list","id":' + json.dumps(job_id).encode() + b',"results":['
+        total, at, succeeded = (await in_thread(store.job, job_id)).total, 1, 0
+        while at <= total:
+            changed = runner.next_change
+            row = await in_thread(store.row, job_id, at)
+            if row.state in ("queued", "running"):
+                await changed.wait()
+                continue
+            item = await in_thread(_item, store, row, audio_format)
+            succeeded += item["status"] == "success"
+            yield (b"," if at > 1 else b"") + json.dumps(item).encode()
+            at += 1
+        sums = {"total": total, "succeeded": succeeded, "failed": total - succeeded}
+        yield b"]," + json.dumps(sums).encode().lstrip(b"{")
+    finally:
+        await in_thread(store.remove, job_id)
+        runner.stop_rows(job_id)
+        runner.wake()
+
+
+def _item(store: JobStore, row: JobRow, audio_format: str) -> dict[str, Any]:
+    if not row.file:
+        return {"index": row.position - 1, "status": "error", "error": f"{row.message} {row.fix}".strip()}
+    content, _media_type = row_file(store, row, audio_format)
+    return {
+        "index": row.position - 1,
+        "status": "success",
+        "media_type": MEDIA_TYPES[audio_format],
+        "audio_data": base64.b64encode(content).decode(),
+        "audio_s": round(row.audio_s, 3),
+    }

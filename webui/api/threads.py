@@ -1,0 +1,90 @@
+"""The library's calls out of the event loop, which a disk must not stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from launcher.errors import SpeechError, StorageError
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+async def in_thread(call: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+    """What ``call`` returns.
+
+    Raises:
+        StorageError: when the system refused something.
+        Whatever ``call`` raises.
+    """
+    try:
+        return await asyncio.to_thread(call, *args, **kwargs)
+    except OSError as error:
+        raise _storage_error(error) from error
+
+
+@contextlib.asynccontextmanager
+async def received(request: Request, parts: Path) -> AsyncIterator[Path]:
+    """The request's body as a file, written as it comes and gone afterwards.
+
+    Raises:
+        SpeechError: when the body is empty.
+        StorageError: when it cannot be written.
+    """
+    async with _written(request.stream(), parts) as path:
+        yield path
+
+
+@contextlib.asynccontextmanager
+async def kept(upload: UploadFile, parts: Path) -> AsyncIterator[Path]:
+    """A form's file as a file of the library, gone afterwards; raises as `received`."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        while chunk := await upload.read(_CHUNK_BYTES):
+            yield chunk
+
+    async with _written(chunks(), parts) as path:
+        yield path
+
+
+@contextlib.asynccontextmanager
+async def _written(chunks: AsyncIterator[bytes], parts: Path) -> AsyncIterator[Path]:
+    path = parts / f"{uuid.uuid4().hex}.upload"
+    try:
+        size_bytes = 0
+        file = await in_thread(path.open, "wb")
+        try:
+            async for chunk in chunks:
+                size_bytes += len(chunk)
+                await in_thread(file.write, chunk)
+        finally:
+            await in_thread(file.close)
+        if not size_bytes:
+            raise SpeechError("The body is empty.", fix="Send the file as the request's body.", code="empty_body")
+        yield path
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+async def in_parts(parts: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """What a plain iterator gives, each part made in a thread."""
+    while (part := await in_thread(next, parts, None)) is not None:
+        if part:
+            yield part
+
+
+def _storage_error(error: OSError) -> StorageError:
+    return StorageError(
+        f"The library's disk refuses: {error.strerror or error}.", fix="Check that it has room and may be written to."
+    )

@@ -1,0 +1,199 @@
+// The segments: how the text will be cut, with symbols and language; after a take each can be heard and made again
+// alone; and each may have an emotion of its own, by a choice or by a curve.
+
+import { Curve } from "./curve.js";
+import { clock, el, icon, write } from "./dom.js";
+import { MOODS } from "./moods.js";
+import { pause, route } from "./server.js";
+import { tagged } from "./tags.js";
+import { has, onLanguage, t } from "./texts.js";
+
+const DELAY_S = 0.5; // after the last letter, before the server is asked again
+const MANY = 60; // handles of a curve that are still told apart
+
+/** options: read() gives the request, onPlay(index), onRedo(index, emotion or undefined), open, onOpen(yes). */
+export class SegmentsPanel {
+  #engine;
+  #options;
+  #segments = [];
+  #own = []; // the emotion of each segment that differs from the request's, else undefined
+  #listed = null; // the text that the segments are of
+  #take = null;
+  #asking = null;
+  #emotion = "happy";
+  #title = el("h2");
+  #count = el("span", { class: "tts-segments-count" });
+  #rows = el("ol", { class: "tts-segment-rows" });
+  #note = el("p", { class: "tts-hint" });
+  #names;
+  #pick = el("select", { id: "tts-curve-emotion" });
+  #pickLabel = el("label", { for: "tts-curve-emotion" });
+  #clear = el("button", { type: "button", class: "tts-quiet", onclick: () => this.#forget() });
+
+  constructor(place, engine, names, options) {
+    this.#engine = engine;
+    this.#names = names;
+    this.#options = options;
+    this.curve = new Curve(names, (at, value) => this.#bend(at, value));
+    this.curve.node.addEventListener("resized", () => this.#draw());
+    this.#tools = el("div", { class: "tts-curve-tools" }, this.#pickLabel, this.#pick, this.#clear);
+    this.node = el("details", { class: "tts-segments", open: options.open }, el("summary", {}, this.#title, this.#count), this.#note, this.#tools, this.curve.node, this.#rows);
+    place.append(this.node);
+    this.#pick.addEventListener("change", () => {
+      this.#emotion = this.#pick.value;
+      this.#draw();
+    });
+    this.node.addEventListener("toggle", () => {
+      options.onOpen(this.node.open);
+      this.changed();
+    });
+    engine.onChange(() => engine.info !== this.#shownFor && this.changed());
+    onLanguage(() => this.#translate());
+  }
+
+  #tools;
+  #shownFor = null;
+
+  /** The request has another text: the list is asked for again, soon. */
+  async changed() {
+    this.#asking?.abort();
+    const asking = (this.#asking = new AbortController());
+    const { text } = this.#options.read();
+    if (this.#take && this.#take.request.text === text) return;
+    await pause(DELAY_S, asking.signal);
+    if (asking.signal.aborted || !this.node.open) return;
+    await this.#ask(asking.signal).catch(() => {});
+  }
+
+  /** Shows the segments of a take, which can be heard. */
+  show(take) {
+    this.#asking?.abort(); // an answer that is on its way would take its place
+    this.#take = take;
+    this.#list(take.segments, take.request.text);
+  }
+
+  /** Marks the segment that is heard; -1: none. */
+  hear(index) {
+    [...this.#rows.children].forEach((row, at) => row.classList.toggle("tts-heard", at === index));
+  }
+
+  /** The request with the segments' own emotions as tags in its text; unchanged when there are none. */
+  async compose(request) {
+    if (!this.#own.some(Boolean)) return request;
+    if (this.#listed !== request.text) await this.#ask(undefined).catch(() => {});
+    if (this.#listed !== request.text || !this.#own.some(Boolean)) return request;
+    return { ...request, text: tagged(this.#segments.map((segment, at) => ({ ...segment, emotion: this.#own[at] ?? segment.emotion }))) };
+  }
+
+  async #ask(signal) {
+    const { seed: _seed, ...request } = this.#options.read();
+    if (!request.text.trim() || !this.#engine.ready) return this.#list([], request.text);
+    const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request), signal };
+    const answer = await fetch(route("api/segments"), options);
+    const body = await answer.json();
+    if (answer.ok && this.#options.read().text === request.text) {
+      this.#take = null;
+      this.#list(body.segments, request.text);
+    } else if (body.error) {
+      this.#list([], request.text);
+      write(this.#note, [body.error.message, body.error.fix].filter(Boolean).join(" "));
+    }
+  }
+
+  #list(segments, text) {
+    // A segment that is still there keeps its emotion, wherever it moved to.
+    const before = this.#segments.map((segment, at) => [segment.text, this.#own[at]]).filter(([, own]) => own);
+    this.#own = segments.map((segment) => {
+      const found = before.findIndex(([words]) => words === segment.text);
+      return found < 0 ? undefined : before.splice(found, 1)[0][1];
+    });
+    this.#segments = segments;
+    this.#listed = text;
+    this.#translate();
+  }
+
+  #translate() {
+    this.#shownFor = this.#engine.info;
+    write(this.#title, t("segments"));
+    write(this.#count, this.#segments.length ? t("segments_count", { count: this.#segments.length }) : "");
+    write(this.#note, this.#segments.length ? "" : t("segments_none"));
+    write(this.#pickLabel, t("segments_curve"));
+    write(this.#clear, t("segments_clear"));
+    this.#pick.replaceChildren(...this.#names.map((name) => el("option", { value: name }, t(`emotion_${name}`))));
+    this.#pick.value = this.#emotion;
+    const feels = this.#feels && this.#segments.length > 0;
+    this.#tools.hidden = !feels;
+    this.curve.node.toggleAttribute("hidden", !feels || this.#segments.length > MANY);
+    this.#rows.replaceChildren(...this.#segments.map((segment, at) => this.#row(segment, at)));
+    this.#draw();
+  }
+
+  get #feels() {
+    return (this.#engine.info?.capabilities ?? []).includes("emotion_vector");
+  }
+
+  #row(segment, at) {
+    const span = this.#take?.span(at);
+    const language = has(`language_${segment.language}`) ? t(`language_${segment.language}`) : segment.language;
+    const facts = [span ? clock(span[0] / this.#take.rateHz) : "", language, segment.tokens ? t("segments_symbols", { count: segment.tokens }) : "", segment.speed ? `${segment.speed}×` : "", segment.pause_s ? t("segments_pause", { s: segment.pause_s }) : ""];
+    const facing = el("span", { class: "tts-segment-facts", title: segment.symbols ?? "" }, facts.filter(Boolean).join(" · "));
+    const tools = el("span", { class: "tts-segment-tools" }, this.#feels ? this.#choice(segment, at) : null);
+    if (span) {
+      tools.append(button("play", ["M8 5v14l11-7z"], t("segments_play", { n: at + 1 }), () => this.#options.onPlay(at)));
+      tools.append(button("redo", ["M4 4v6h6", "M4.5 10a8 8 0 1 1-.5 4"], t("segments_redo", { n: at + 1 }), () => this.#options.onRedo(at, this.#own[at])));
+    }
+    return el("li", { class: "tts-segment", "data-index": at }, el("span", { class: "tts-segment-text", dir: "auto" }, segment.text.trim()), facing, tools);
+  }
+
+  /** What the segment is spoken with: as set, neutral, a mood, one emotion. */
+  #choice(segment, at) {
+    const select = el("select", { class: "tts-segment-emotion", "aria-label": t("segments_emotion", { n: at + 1 }) });
+    const option = (value, words) => el("option", { value }, words);
+    select.append(option("", t(segment.emotion ? "segments_as_tagged" : "segments_as_set")), option("{}", t("segments_neutral")));
+    for (const [name, mood] of Object.entries(MOODS)) select.append(option(JSON.stringify(mood), t(`mood_${name}`)));
+    for (const name of this.#names) select.append(option(JSON.stringify({ [name]: 0.8 }), t(`emotion_${name}`)));
+    const own = this.#own[at];
+    const value = own ? JSON.stringify(own) : "";
+    if (own && ![...select.options].some((one) => one.value === value)) select.append(option(value, describe(own)));
+    select.value = value;
+    select.addEventListener("change", () => {
+      this.#own[at] = select.value ? JSON.parse(select.value) : undefined;
+      this.#draw();
+    });
+    return select;
+  }
+
+  /** What a segment is spoken with now, by name. */
+  #feeling(at) {
+    const base = this.#take ? this.#take.request.emotion : this.#options.read().emotion;
+    return this.#own[at] ?? this.#segments[at].emotion ?? base ?? {};
+  }
+
+  #bend(at, value) {
+    this.#own[at] = { ...this.#feeling(at), [this.#emotion]: value };
+    if (!value) delete this.#own[at][this.#emotion];
+    const select = this.#rows.children[at]?.querySelector("select");
+    if (select) select.replaceWith(this.#choice(this.#segments[at], at));
+    this.#draw();
+  }
+
+  #forget() {
+    this.#own = [];
+    this.#translate();
+  }
+
+  #draw() {
+    if (this.curve.node.hasAttribute("hidden")) return;
+    const feelings = this.#segments.map((_, at) => this.#feeling(at));
+    this.curve.draw(feelings, this.#emotion, (at) => t("segments_handle", { emotion: t(`emotion_${this.#emotion}`), n: at + 1 }));
+    this.#clear.disabled = !this.#own.some(Boolean);
+  }
+}
+
+function button(kind, paths, label, onclick) {
+  return el("button", { type: "button", class: `tts-mini tts-mini-${kind}`, "aria-label": label, title: label, onclick }, icon(...paths));
+}
+
+function describe(emotion) {
+  return Object.entries(emotion).map(([name, value]) => `${t(`emotion_${name}`)} ${value.toFixed(2)}`).join(", ");
+}

@@ -1,0 +1,135 @@
+// What a person does at the player: a take is made, one segment of it is made again, and it stops.
+
+import { learn } from "./estimate.js";
+import { clearFailures, showFailure } from "./failures.js";
+import { randomSeed } from "./panel_seed.js";
+import { readRequest } from "./request.js";
+import { SpeechFailure } from "./speech.js";
+import { Take } from "./take.js";
+import { t } from "./texts.js";
+
+export class Speaking {
+  #panels;
+  #engine;
+  #store;
+  #limit;
+  #take = null;
+  #shown = null;
+
+  /** panels: of the tab; limit: characters of a text. */
+  constructor(panels, engine, store, limit) {
+    this.#panels = panels;
+    this.#engine = engine;
+    this.#store = store;
+    this.#limit = limit;
+  }
+
+  /** Speaks what the panels show. */
+  async generate() {
+    const { player, text, segments, seed, takes } = this.#panels;
+    if (player.busy) return;
+    clearFailures(this.#panels);
+    const request = readRequest(this.#panels);
+    const failure = this.#mistake(request);
+    if (failure) {
+      showFailure(failure, this.#panels, this.#limits());
+      text.focus();
+      return;
+    }
+    this.#take?.stop();
+    takes.quiet();
+    // Here and not later: browsers let sound begin only in the handler of a key or a click.
+    const take = (this.#take = new Take({ ...request, seed: seed.next() }, this.#engine.info?.sample_rate_hz));
+    player.begin(take);
+    take.request = await segments.compose(take.request);
+    const kept = await this.#run(take);
+    if (kept) this.#keep(kept);
+  }
+
+  stop() {
+    this.#take?.stop();
+  }
+
+  /** Shows a take that was kept, and plays it. */
+  show(kept, options) {
+    const { player, segments, takes } = this.#panels;
+    if (player.busy) return;
+    this.#shown = kept;
+    takes.quiet();
+    takes.show(kept);
+    player.show(kept, options);
+    segments.show(kept);
+  }
+
+  /** Makes one segment of the shown take again: with `emotion` where it has one, and always with another seed. */
+  async redo(index, emotion) {
+    const { player, takes } = this.#panels;
+    const whole = this.#shown;
+    if (player.busy || !whole?.span(index)) return;
+    clearFailures(this.#panels);
+    this.#take?.stop();
+    takes.quiet();
+    const segment = whole.segments[index];
+    const changes = { seed: whole.request.seed === undefined ? undefined : randomSeed(), emotion: emotion ?? segment.emotion };
+    const take = (this.#take = new Take(requestOf(whole.request, segment, changes), whole.rateHz));
+    player.begin(take);
+    const made = await this.#run(take);
+    if (!made) return;
+    const kept = whole.spliced(index, made.pcm, changes);
+    this.#keep(kept);
+    player.show(kept);
+    if (!take.sound.position().playing) player.playSegment(index);
+  }
+
+  /** The kept take when it was spoken to its end, else null: failures and stops are shown. */
+  async #run(take) {
+    const { player } = this.#panels;
+    const engine = this.#engine.info?.name ?? "";
+    try {
+      const end = await take.run(this.#engine, player.view(take));
+      const kept = take.kept(engine, end);
+      player.end(take, "done", kept);
+      if (take.ignored.length) player.message.show(t("markup_ignored"));
+      return kept;
+    } catch (error) {
+      const kept = take.kept(engine);
+      player.end(take, take.stopped ? "stopped" : "failed", kept);
+      if (kept && take.stopped) this.#keep(kept);
+      if (take.stopped) return null;
+      showFailure(error instanceof SpeechFailure ? error : new SpeechFailure("server"), this.#panels, this.#limits());
+      if (!(error instanceof SpeechFailure)) console.warn(error);
+      return null;
+    }
+  }
+
+  #keep(kept) {
+    const { segments, takes } = this.#panels;
+    this.#shown = kept;
+    takes.show(kept);
+    this.#store.add(kept);
+    segments.show(kept);
+    learn(kept);
+    const detail = { id: kept.id, request: kept.request, seconds: kept.seconds };
+    dispatchEvent(new CustomEvent("tts:taken", { detail }));
+  }
+
+  #limits() {
+    return { count: this.#panels.text.length.toLocaleString(), limit: this.#limit.toLocaleString() };
+  }
+
+  /** What the page can tell without asking the server, else null. */
+  #mistake(request) {
+    if (!request.text.trim()) return new SpeechFailure("empty_text", { param: "text" });
+    if (this.#panels.text.length > this.#limit) return new SpeechFailure("text_too_long", { param: "text" });
+    return null;
+  }
+}
+
+/** The request of one segment of a take. */
+function requestOf(request, segment, { seed, emotion }) {
+  const own = { ...request, text: segment.text, markup: false, speed: request.speed * (segment.speed ?? 1) };
+  if (seed !== undefined) own.seed = seed;
+  if (!emotion) return own;
+  const { emotion_text: _text, emotion_reference: _reference, ...rest } = own;
+  return { ...rest, emotion, emotion_mode: Object.values(emotion).some((value) => value > 0) ? "vector" : "voice" };
+}
