@@ -19,7 +19,6 @@ from launcher import __version__
 from launcher.cache.layout import instance_paths
 from launcher.config import Config
 from launcher.config.keys import KEYS_BY_NAME
-from launcher.doctor import software
 from launcher.doctor.finding import OK, WARNING, Check, Finding, Ground, listed
 
 _MEMORY = "seen.json"
@@ -74,6 +73,13 @@ def check_version(ground: Ground) -> Finding:
     return Finding("Version", OK, f"{__version__}{before}")
 
 
+def check_packages(ground: Ground) -> Finding:
+    """See `launcher.doctor.software.check_packages`."""
+    from launcher.doctor import software  # reads the packages' metadata with modules that a start can be spared
+
+    return software.check_packages(ground)
+
+
 def check_new_settings(ground: Ground) -> Finding:
     """Settings that came since a person last looked, and those that went; what `.env` names of them is no error yet."""
     seen = read_seen(ground.config.data_dir)
@@ -107,7 +113,7 @@ def check_catalog(ground: Ground) -> Finding:
 
 CHECKS: dict[str, Check] = {
     "Version": check_version,
-    "Packages": software.check_packages,
+    "Packages": check_packages,
     "Engines": check_engines,
     "New settings": check_new_settings,
     "Catalog": check_catalog,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -93,6 +94,9 @@ def test_from_a_file_to_the_downloads(visit: Visit, place: Place, language: str,
     shown.select_option("[data-position='2'] select >> nth=1", "happy")
     [job] = place.store.jobs(limit=1)
     visitor.wait("() => !document.querySelector('[data-position=\"2\"] select:disabled')")
+    deadline = time.monotonic() + 60
+    while {"voice", "emotion"} - place.store.row(job.id, 2).request.keys() and time.monotonic() < deadline:
+        time.sleep(0.05)
     pressed(visitor, "resume")
     for position, state in ((1, "done"), (2, "done"), (3, "failed")):
         wait_for_row(visitor, position, state)
