@@ -75,6 +75,13 @@ def pressed(visitor: Visitor, wish: str) -> None:
     visitor.page.click(f"[data-wish={wish}]")
 
 
+def wait_for_choices(place: Place, job: str, position: int) -> None:
+    """Until the voice and the emotion that were chosen for a row have come."""
+    deadline = time.monotonic() + 60
+    while {"voice", "emotion"} - place.store.row(job, position).request.keys() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize(("language", "width"), [("en-US", 1440), ("zh-CN", 390)])
 def test_from_a_file_to_the_downloads(visit: Visit, place: Place, language: str, width: int) -> None:
     visitor = visit(language=language, width=width, address=place.address)
@@ -94,9 +101,7 @@ def test_from_a_file_to_the_downloads(visit: Visit, place: Place, language: str,
     shown.select_option("[data-position='2'] select >> nth=1", "happy")
     [job] = place.store.jobs(limit=1)
     visitor.wait("() => !document.querySelector('[data-position=\"2\"] select:disabled')")
-    deadline = time.monotonic() + 60
-    while {"voice", "emotion"} - place.store.row(job.id, 2).request.keys() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for_choices(place, job.id, 2)
     pressed(visitor, "resume")
     for position, state in ((1, "done"), (2, "done"), (3, "failed")):
         wait_for_row(visitor, position, state)
