@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher import __version__
-from launcher.cache.layout import cache_dir, child_environment, instance_paths
+from launcher.cache.layout import cache_dir, child_environment, hub_cache, instance_paths
 from launcher.config import Config
 from launcher.engines.choice import EngineChoice, choose
 from launcher.engines.environments import EMBEDDED_ENGINE
@@ -139,7 +139,7 @@ def missing_weights(config: Config, choice: EngineChoice) -> list[Missing]:
     parts = _needs(settle(config, choice), choice.name)
     if not parts:
         return []
-    from launcher.hub.bringing import hub_cache, missing
+    from launcher.hub.bringing import missing
 
     return missing(hub_cache(config), parts)
 

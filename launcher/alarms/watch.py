@@ -28,7 +28,7 @@ from launcher.alarms.names import (
     VERIFY_WINDOW_S,
     Alarm,
 )
-from launcher.cache.layout import cache_dir, pins
+from launcher.cache.layout import cache_dir, hub_cache
 from launcher.config import Config
 
 _CLOCK_SLACK_S = 300.0
@@ -74,7 +74,7 @@ def look(
 
 def disk_paths(config: Config) -> dict[str, Path]:
     """Setting to folder: where things grow."""
-    hub = next(Path(pin.path) for pin in pins(config) if pin.name == "HF_HUB_CACHE")
+    hub = hub_cache(config)
     return {"HF_HUB_CACHE": hub, "LAUNCHER_DATA_DIR": config.data_dir}
 
 

@@ -24,7 +24,6 @@ from launcher import __version__
 from launcher.bundle import wheels
 from launcher.bundle.manifest import MANIFEST_NAME, Environment, File, Manifest, Model, digest
 from launcher.bundle.tar import BLOCK_BYTES, Member, header, padding
-from launcher.cache.layout import pins
 from launcher.config import Config
 from launcher.config.keys import KEYS_BY_NAME
 from launcher.errors import FetchError, StorageError
@@ -185,11 +184,6 @@ def _folder(path: Path) -> Path:
 def installer() -> Piece:
     """The script that installs the launcher itself from the bundle, with nothing but Python."""
     return Piece(resources.files("launcher.bundle").joinpath("first_step.py").read_bytes())
-
-
-def hub_cache(config: Config) -> Path:
-    """Where models lie."""
-    return next(Path(pin.path) for pin in pins(config) if pin.name == "HF_HUB_CACHE")
 
 
 def write(

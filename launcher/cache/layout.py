@@ -163,6 +163,11 @@ def pins(config: Config) -> tuple[Pin, ...]:
     )
 
 
+def hub_cache(config: Config) -> Path:
+    """Where models lie: the folder that holds the repositories."""
+    return next(Path(pin.path) for pin in pins(config) if pin.name == "HF_HUB_CACHE")
+
+
 def child_environment(config: Config, base: Mapping[str, str]) -> dict[str, str]:
     """The environment of a child: ``base`` without our own settings, plus what ``.env`` says, plus the pins.
 

@@ -18,7 +18,7 @@ from launcher.cache.archive import read_pointers
 from launcher.cache.folder_store import open_store
 from launcher.cache.folders import make_folder, storage_error
 from launcher.cache.journal import alone
-from launcher.cache.layout import archived_dir, journal_dir, pins
+from launcher.cache.layout import archived_dir, hub_cache, journal_dir
 from launcher.cache.store import Entry, Manifest, Store
 from launcher.config import Config
 from launcher.errors import StorageError
@@ -115,7 +115,7 @@ def bring_back(
     pointer = read_pointers(archived_dir(config)).get(repo)
     if pointer is None:
         return None
-    hub = next(Path(pin.path) for pin in pins(config) if pin.name == "HF_HUB_CACHE")
+    hub = hub_cache(config)
     note(f"{repo} is archived in {pointer.store}; it comes back from there.")
     try:
         with alone(journal_dir(config)):

@@ -81,13 +81,13 @@ class Context:
         Raises:
             ConfigError: naming every bad value.
         """
-        from launcher.cache.layout import cache_dir, pins
+        from launcher.cache.layout import cache_dir, hub_cache
         from launcher.cache.sharing import adopt_umask
         from launcher.config import load
 
         given = {name: value for name, value in (flags or {}).items() if value is not None}
         config = load(os.environ, self.env_file, {**self.flags, **given})
-        adopt_umask(cache_dir(config), *(Path(pin.path) for pin in pins(config) if pin.name == "HF_HUB_CACHE"))
+        adopt_umask(cache_dir(config), hub_cache(config))
         return config
 
 

@@ -57,10 +57,10 @@ def _reports(config: Config, names: Sequence[str], tell: Tell) -> list[Report]:
         FetchError: when a model that was named is not here.
     """
     from launcher.audit.package import audit_folder, audit_part, merged
-    from launcher.cache.layout import pins
+    from launcher.cache.layout import hub_cache
     from launcher.hub.catalog import catalog, lookup
 
-    cache = next(Path(pin.path) for pin in pins(config) if pin.name == "HF_HUB_CACHE")
+    cache = hub_cache(config)
     reports: dict[Path, Report] = {}
     for name in names or [entry.name for entry in catalog()]:
         if names and (name.startswith((".", "/", "~")) or Path(name).is_dir()):

@@ -49,12 +49,13 @@ def make_command(context: Context, *, name: str, path: Path, no_wheels: bool) ->
     from tempfile import TemporaryDirectory
 
     from launcher.bundle import make
+    from launcher.cache.layout import hub_cache
     from launcher.doctor.software import requirements
     from launcher.hub.catalog import lookup
 
     config = context.load_config()
     entry = lookup(name)
-    found = make.model_of(make.hub_cache(config), entry)
+    found = make.model_of(hub_cache(config), entry)
     pieces = {make.SETTINGS_NAME: make.Piece(make.settings_text(config)), **make.voices_of(config.data_dir)}
     environments: list[Any] = []
     path = path.absolute()
@@ -138,7 +139,7 @@ def show_command(context: Context, *, path: Path) -> None:
 def install_command(context: Context, *, path: Path, expect: str, no_environments: bool) -> None:
     """Installs, and makes the environments of the engines that the bundle brings packages for."""
     from launcher.bundle.install import Installer, open_bundle
-    from launcher.bundle.make import hub_cache
+    from launcher.cache.layout import hub_cache
 
     config = context.load_config()
     bundle = open_bundle(path, expect)

@@ -46,12 +46,12 @@ def chosen_cache(config: Config, given: Path | None) -> tuple[Path, str, bool]:
     Returns:
         The folder, the setting or option that names it, and whether it has to be there.
     """
-    from launcher.cache.layout import pins
+    from launcher.cache.layout import hub_cache
     from launcher.cache.usage import hub_folder
 
     if given is not None:
         return hub_folder(given.expanduser().absolute()), "--cache", True
-    return next(Path(pin.path) for pin in pins(config) if pin.name == "HF_HUB_CACHE"), "HF_HUB_CACHE", False
+    return hub_cache(config), "HF_HUB_CACHE", False
 
 
 def load_usage(config: Config, given: Path | None) -> Usage:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -98,13 +97,12 @@ def command(context: Context, repo: str, file: str, revision: str | None, offlin
 
 
 def _receipt(config: Config, repo: str, revision: str, path: str) -> tuple[str, Received | None]:
-    from launcher.cache.layout import pins
+    from launcher.cache.layout import hub_cache
     from launcher.hub.placement import RepoFolder
     from launcher.hub.receipts import read_receipt
     from launcher.hub.remote_files import COMMIT
 
-    cache = next(pin.path for pin in pins(config) if pin.name == "HF_HUB_CACHE")
-    folder = RepoFolder(Path(cache), repo)
+    folder = RepoFolder(hub_cache(config), repo)
     commit = revision if COMMIT.fullmatch(revision) else folder.commit_of(revision)
     receipt = read_receipt(folder, commit) if commit else None
     return (commit, receipt.files.get(path)) if receipt is not None else ("", None)

@@ -45,7 +45,8 @@ def command(
     offline: bool,
 ) -> None:
     """Fetches, or says what is missing."""
-    from launcher.hub.bringing import bring, hub_cache
+    from launcher.cache.layout import hub_cache
+    from launcher.hub.bringing import bring
     from launcher.hub.endpoints import parse_endpoints
     from launcher.hub.fetch import Fetcher, Reporting
 

@@ -23,11 +23,11 @@ _MOST_NAMES = 3
 @click.pass_obj
 def command(context: Context) -> None:
     """Lists the catalog; asks nobody."""
-    from launcher.cache.layout import pins
+    from launcher.cache.layout import hub_cache
     from launcher.hub.catalog import catalog
 
     config = context.load_config()
-    cache = next(Path(pin.path) for pin in pins(config) if pin.name == "HF_HUB_CACHE")
+    cache = hub_cache(config)
     models = [_model_json(cache, entry) for entry in catalog()]
     context.output.result({"models": models}, lambda: _models_text(models))
 

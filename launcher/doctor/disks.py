@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.cache.folders import make_folder
-from launcher.cache.layout import cache_dir, instance_paths, pins
+from launcher.cache.layout import cache_dir, hub_cache, instance_paths, pins
 from launcher.doctor.finding import FAILED, OK, WARNING, Finding, Ground, listed, size_text
 
 if TYPE_CHECKING:
@@ -31,11 +31,6 @@ def existing(path: Path) -> Path:
     while not path.exists() and path != path.parent:
         path = path.parent
     return path
-
-
-def hub_cache(ground: Ground) -> Path:
-    """Where models lie."""
-    return next(Path(pin.path) for pin in pins(ground.config) if pin.name == "HF_HUB_CACHE")
 
 
 def _storage(path: Path) -> Storage:
@@ -67,7 +62,7 @@ def _make(folders: list[Path]) -> str:
 
 def check_persistent(ground: Ground) -> Finding:
     """What is fetched stays when the container or the machine starts again."""
-    paths = {"LAUNCHER_DATA_DIR": ground.config.data_dir, "HF_HUB_CACHE": hub_cache(ground)}
+    paths = {"LAUNCHER_DATA_DIR": ground.config.data_dir, "HF_HUB_CACHE": hub_cache(ground.config)}
     kinds = {name: _storage(path) for name, path in paths.items()}
     for name, storage in kinds.items():
         if storage.kind in _FORGETFUL:
@@ -79,7 +74,7 @@ def check_persistent(ground: Ground) -> Finding:
 
 def check_free_space(ground: Ground, given: Storage | None = None) -> Finding:
     """Room for models; ``given`` is the storage to judge, ``None`` looks."""
-    path = hub_cache(ground)
+    path = hub_cache(ground.config)
     storage = given or _storage(path)
     free = storage.free_bytes
     detail = f"{size_text(free)} of {size_text(storage.total_bytes)} free for {path}"
@@ -93,7 +88,7 @@ def check_free_space(ground: Ground, given: Storage | None = None) -> Finding:
 
 def check_disk_kind(ground: Ground, given: Storage | None = None) -> Finding:
     """An SSD, as far as the system tells: weights are read whole at each start. ``given`` as for `check_free_space`."""
-    storage = given or _storage(hub_cache(ground))
+    storage = given or _storage(hub_cache(ground.config))
     where = storage.device or storage.filesystem
     if storage.kind == "network":
         fix = "Keep the models on a local SSD, or expect a slow first load after each restart of the machine."

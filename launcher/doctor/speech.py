@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.doctor.disks import hub_cache
+from launcher.cache.layout import hub_cache
 from launcher.doctor.finding import FAILED, OK, WARNING, Finding, Ground, listed, size_text
 
 
@@ -28,7 +28,7 @@ def check_weights(ground: Ground) -> Finding:
     parts = needs(ground.config, choice.name)
     if not parts:
         return Finding("Weights", OK, "this engine brings its own")
-    lacking = missing(hub_cache(ground), parts)
+    lacking = missing(hub_cache(ground.config), parts)
     if lacking:
         size = sum(one.size_bytes for one in lacking)
         names = list(dict.fromkeys(one.wanted.repo for one in lacking))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher import __version__
-from launcher.cache.layout import instance_paths
+from launcher.cache.layout import hub_cache, instance_paths
 from launcher.config import Config
 from launcher.config.keys import KEYS_BY_NAME
 from launcher.doctor.finding import OK, WARNING, Check, Finding, Ground, listed
@@ -141,7 +141,6 @@ def stale_engines(config: Config) -> list[str]:
 
 def newer_models(config: Config) -> list[str]:
     """Models that are here, and not in the version that the catalog names."""
-    from launcher.hub.bringing import hub_cache
     from launcher.hub.catalog import catalog
     from launcher.hub.remote_files import folder_name
 

@@ -240,7 +240,8 @@ def _models(engine: str) -> tuple[str, ...]:
 
 def _weights(config: Config, engine: str, memory: MemoryPlan) -> str:
     """Whether all that an engine loads is on this disk."""
-    from launcher.hub.bringing import hub_cache, missing, needs
+    from launcher.cache.layout import hub_cache
+    from launcher.hub.bringing import missing, needs
 
     if config.model_dir and not (Path(config.model_dir) / "config.yaml").is_file():
         return "missing"

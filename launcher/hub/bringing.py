@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from launcher.cache.layout import pins
+from launcher.cache.layout import hub_cache
 from launcher.cache.restore import bring_back
 from launcher.config import Config
 from launcher.errors import FetchError
@@ -41,11 +41,6 @@ class Missing:
         """``org/name (3 files, 1,234.5 MB)``."""
         count = f"{len(self.files)} file{'s' * (len(self.files) != 1)}" if self.files else "everything"
         return f"{self.wanted.repo} ({count}{f', {self.size_bytes / _MB:,.1f} MB' if self.size_bytes else ''})"
-
-
-def hub_cache(config: Config) -> Path:
-    """The folder that holds the repositories."""
-    return next(Path(pin.path) for pin in pins(config) if pin.name == "HF_HUB_CACHE")
 
 
 def needs(config: Config, engine: str) -> list[Part]:

@@ -72,7 +72,8 @@ def bring_weights(config: Config, engine: str, told: Told) -> None:
     if config.app != BUILTIN:
         _bring_for_app(config, told)
         return
-    from launcher.hub.bringing import bring, hub_cache, missing, needs, offline_error
+    from launcher.cache.layout import hub_cache
+    from launcher.hub.bringing import bring, missing, needs, offline_error
     from launcher.hub.fetch import Reporting
 
     parts = needs(config, engine)

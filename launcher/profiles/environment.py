@@ -10,9 +10,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from launcher.cache.layout import cache_dir, child_environment
+from launcher.cache.layout import cache_dir, child_environment, hub_cache
 from launcher.config import Config
-from launcher.hub.bringing import hub_cache
 from launcher.profiles.placing import needs_of
 from launcher.profiles.profile import Profile, fill
 from launcher.profiles.store import App

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.cache.layout import hub_cache
 from launcher.config import Config
 from launcher.errors import ConfigError
-from launcher.hub.bringing import Missing, hub_cache, missing
+from launcher.hub.bringing import Missing, missing
 from launcher.hub.catalog import Part, lookup
 from launcher.hub.fetch import look
 from launcher.hub.partial import storage_failure

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from launcher.cache.layout import hub_cache
 from launcher.config import Config, load
 from launcher.engines.choice import Ground, candidate, choose, to_json
 from launcher.engines.environments import engine_dir, installed, interpreter, interpreter_in, lock_digest
 from launcher.engines.gpu import Gpu
 from launcher.engines.recipes import RECIPES
 from launcher.errors import EngineError
-from launcher.hub.bringing import hub_cache
 from launcher.hub.catalog import Part, needed_by
 
 GIB = 1024**3

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from launcher.cache.layout import hub_cache
 from launcher.config import Config
 from launcher.hub.bringing import bring as bring_all
-from launcher.hub.bringing import hub_cache
 from launcher.hub.fetch import Reporting
 from launcher.profiles.placing import bring, lacking, odd_sizes, place
 from launcher.profiles.profile import Profile, parse_profile
