@@ -133,11 +133,18 @@ def shared_options() -> list[click.Parameter]:
     ]
 
 
+@click.pass_context
+def _show_help(ctx: click.Context) -> None:
+    """What happens without a command."""
+    if ctx.invoked_subcommand is None and isinstance(ctx.command, LazyGroup):
+        ctx.obj.output.result({"commands": ctx.command.summaries()}, ctx.get_help)
+
+
 class LazyGroup(click.Group):
-    """A group that imports a command's module when that command is asked for."""
+    """A group that imports a command's module when that command is asked for, and shows its help without one."""
 
     def __init__(self, commands: Mapping[str, CommandEntry], **arguments: Any) -> None:
-        super().__init__(**arguments)
+        super().__init__(invoke_without_command=True, callback=_show_help, **arguments)
         self._entries = commands
 
     def summaries(self) -> dict[str, str]:
@@ -190,8 +197,6 @@ def make_group(commands: Mapping[str, CommandEntry] = COMMANDS) -> LazyGroup:
         name=PROGRAM,
         help="Start, supervise and stop a text-to-speech page.",
         epilog="Settings: docs/configuration.md, or: tts-launcher config",
-        invoke_without_command=True,
-        callback=_show_help,
         params=[
             click.Option(
                 ["--version"],
@@ -211,13 +216,6 @@ def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> N
     if value:
         ctx.obj.output.result({"version": __version__}, __version__)
         ctx.exit()
-
-
-@click.pass_context
-def _show_help(ctx: click.Context) -> None:
-    """What happens without a command."""
-    if ctx.invoked_subcommand is None and isinstance(ctx.command, LazyGroup):
-        ctx.obj.output.result({"commands": ctx.command.summaries()}, ctx.get_help)
 
 
 def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, CommandEntry] = COMMANDS) -> int:

@@ -24,18 +24,10 @@ _CODES = {"ok": 0, "warning": 1, "failed": 2}
 _MARKS = {"ok": "ok", "warning": "!!", "failed": "NO"}
 
 
-@click.pass_context
-def _show_help(ctx: click.Context) -> None:
-    if ctx.invoked_subcommand is None and isinstance(ctx.command, LazyGroup):
-        ctx.obj.output.result({"commands": ctx.command.summaries()}, ctx.get_help)
-
-
 command = LazyGroup(
     COMMANDS,
     name="apps",
     help="Show, make and check profiles of other apps: the official index-tts, HeyGem, any other. See docs/apps.md.",
-    invoke_without_command=True,
-    callback=_show_help,
 )
 
 

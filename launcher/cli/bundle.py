@@ -24,18 +24,10 @@ _COMMANDS = {
 }
 
 
-@click.pass_context
-def _show_help(ctx: click.Context) -> None:
-    if ctx.invoked_subcommand is None and isinstance(ctx.command, LazyGroup):
-        ctx.obj.output.result({"commands": ctx.command.summaries()}, ctx.get_help)
-
-
 command = LazyGroup(
     _COMMANDS,
     name="bundle",
     help="Carry a model to a machine without a network. See docs/operations.md.",
-    invoke_without_command=True,
-    callback=_show_help,
 )
 
 

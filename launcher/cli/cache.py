@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 from launcher.cli.app import CommandEntry, LazyGroup
 
 #: Name to place; a command's module is imported when it is asked for.
@@ -22,16 +20,8 @@ COMMANDS: dict[str, CommandEntry] = {
 }
 
 
-@click.pass_context
-def _show_help(ctx: click.Context) -> None:
-    if ctx.invoked_subcommand is None and isinstance(ctx.command, LazyGroup):
-        ctx.obj.output.result({"commands": ctx.command.summaries()}, ctx.get_help)
-
-
 command = LazyGroup(
     COMMANDS,
     name="cache",
     help="Show, check, mend and clear what is kept on this machine. See docs/caches.md.",
-    invoke_without_command=True,
-    callback=_show_help,
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 from launcher.cli.app import CommandEntry, LazyGroup
 
 #: Name to place; a command's module is imported when it is asked for.
@@ -17,16 +15,8 @@ COMMANDS: dict[str, CommandEntry] = {
 }
 
 
-@click.pass_context
-def _show_help(ctx: click.Context) -> None:
-    if ctx.invoked_subcommand is None and isinstance(ctx.command, LazyGroup):
-        ctx.obj.output.result({"commands": ctx.command.summaries()}, ctx.get_help)
-
-
 command = LazyGroup(
     COMMANDS,
     name="engine",
     help="Show, install and remove speech engines; load and unload the running one. See docs/engines.md.",
-    invoke_without_command=True,
-    callback=_show_help,
 )

@@ -29,18 +29,10 @@ _COMMANDS = {
 }
 
 
-@click.pass_context
-def _show_help(ctx: click.Context) -> None:
-    if ctx.invoked_subcommand is None and isinstance(ctx.command, LazyGroup):
-        ctx.obj.output.result({"commands": ctx.command.summaries()}, ctx.get_help)
-
-
 command = LazyGroup(
     _COMMANDS,
     name="mirror",
     help="Show, test and change where models come from. See docs/mirrors.md.",
-    invoke_without_command=True,
-    callback=_show_help,
 )
 
 

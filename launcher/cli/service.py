@@ -143,12 +143,6 @@ def logs_command(context: Context, *, user_scope: bool, lines: int) -> None:
         context.output.line(line)
 
 
-@click.pass_context
-def _show_help(ctx: click.Context) -> None:
-    if ctx.invoked_subcommand is None and isinstance(ctx.command, LazyGroup):
-        ctx.obj.output.result({"commands": ctx.command.summaries()}, ctx.get_help)
-
-
 command = LazyGroup(
     {
         "install": CommandEntry(f"{_HERE}:install_command", "Write the service's files, enable it and start it."),
@@ -158,6 +152,4 @@ command = LazyGroup(
     },
     name="service",
     help="Run the page as a service: systemd on Linux, launchd on macOS, a task on Windows. See docs/service.md.",
-    invoke_without_command=True,
-    callback=_show_help,
 )

@@ -53,12 +53,6 @@ def status_command(context: Context) -> int:
     return 0
 
 
-@click.pass_context
-def _show_help(ctx: click.Context) -> None:
-    if ctx.invoked_subcommand is None and isinstance(ctx.command, LazyGroup):
-        ctx.obj.output.result({"commands": ctx.command.summaries()}, ctx.get_help)
-
-
 command = LazyGroup(
     {
         "install": CommandEntry(f"{_HERE}:install_command", "Put a shortcut into the menu and on the desktop."),
@@ -67,6 +61,4 @@ command = LazyGroup(
     },
     name="shortcut",
     help="Something to double-click. See docs/service.md.",
-    invoke_without_command=True,
-    callback=_show_help,
 )
