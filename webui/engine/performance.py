@@ -61,14 +61,19 @@ class Performance:
         self._begun = 0  # segments of the parts before the one that is spoken
 
     def shown_segments(self) -> list[dict[str, Any]]:
-        """Every segment as JSON, with what its tags say: ``emotion``, ``speed``, ``pause_s`` where there is one."""
-        return [
+        """Every segment as JSON, with what its tags say: ``emotion``, ``speed``, ``pause_s`` (silence before it) where
+        there is one, and ``pause_after_s`` of the last.
+        """
+        shown = [
             {"index": segment.index, "text": segment.text, "language": segment.language}
             | part.said
             | ({"pause_s": part.pause_s} if part.pause_s and segment is part.segments[0] else {})
             for part in self.parts
             for segment in part.segments
         ]
+        if self.parts[-1].request is None:
+            shown[-1]["pause_after_s"] = self.parts[-1].pause_s
+        return shown
 
     def described_segments(self) -> list[dict[str, Any]]:
         """`shown_segments` with ``tokens`` and ``symbols`` where the engine knows them."""
