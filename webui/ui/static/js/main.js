@@ -31,6 +31,7 @@ async function start() {
   const chosen = recall("page_language", "");
   const first = page.languages.includes(chosen) ? chosen : browserLanguage(page.languages);
   const [elements] = await Promise.all([findParts(), setLanguage(first, address(page.catalogs[first]))]);
+  applyTheme(knownTheme(recall("theme", "auto"))); // Gradio has set the system's meanwhile
   const engine = new EngineWatch();
   const store = new TakeStore();
   const panels = build(elements, engine, store);
