@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from tests.browser.visitor import Visitor
-from tests.ui.stand_in import INFO, RATE_HZ, StandIn
+from tests.ui.stand_in import INFO, RATE_HZ, StandIn, listed
 
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Visitor]
@@ -277,15 +277,71 @@ def test_seldom_set_values_are_sent_only_when_they_were_set(visit: Visit, servic
     assert first.seed == second.seed == plain.seed
 
 
-def test_an_example_is_heard_and_ones_own_text_comes_back(visit: Visit, service: StandIn) -> None:
+def test_an_example_is_heard_in_its_mood_and_what_was_set_comes_back(visit: Visit, service: StandIn) -> None:
     visitor = visit(width=390)
     visitor.wait_for_voices()
-    visitor.write("My own words.")
-    visitor.page.click("[data-example=example_1]")
+    visitor.write("My own words. " * 30)
+    visitor.page.click("[data-mood=gloomy]")
+    visitor.page.fill("#tts-emotion-intensity input[type=number]", "0.5")
+    service.chunk_delay_s = 0.2
+    visitor.generate()
+    visitor.wait("() => Number(document.querySelector('.tts-wave').dataset.heard) > 0.2")
+    service.chunk_delay_s = 0.0
+    visitor.page.click("[data-example=example_2]")  # in place of what is being spoken
     visitor.wait_for_state("done")
-    assert service.requests[0].text.startswith("你好")
+    assert len(service.requests) == 2
+    assert service.requests[1].text.startswith("The moon")
+    assert (service.requests[1].emotion.as_dict(), service.requests[1].intensity) == ({"happy": 0.2, "calm": 0.7}, 1)
+    visitor.page.click("[data-example=example_3]")
+    visitor.wait("() => document.querySelectorAll('.tts-take').length === 3")
+    assert service.requests[2].emotion.total == 0
+    visitor.page.click("[data-example=example_4]")
+    visitor.wait("() => document.querySelectorAll('.tts-take').length === 4")
+    assert [entry.get("emotion") for entry in listed(service.requests[3])][:2] == [{"happy": 0.8}, {"happy": 0.8}]
     visitor.page.click("text=Back to my text")
-    assert visitor.page.input_value("#tts-text textarea") == "My own words."
+    assert visitor.page.input_value("#tts-text textarea").startswith("My own words.")
+    assert visitor.page.get_attribute("[data-mood=gloomy]", "aria-pressed") == "true"
+    assert visitor.page.input_value("#tts-emotion-intensity input[type=number]") == "0.5"
+
+
+def test_what_a_segment_has_of_its_own_survives_a_reload(visit: Visit, service: StandIn) -> None:
+    service.info = ABLE
+    visitor = visit()
+    visitor.wait_for_voices()
+    page = visitor.page
+    page.click(".tts-segments summary")
+    visitor.write("Again. Once. Again.[pause=700ms]")
+    page.wait_for_selector(".tts-segment:nth-child(3) select")
+    assert "0.7 s pause after" in page.inner_text(".tts-segment:nth-child(3)")
+    page.select_option(".tts-segment:nth-child(3) select", label="Gloomy")
+    page.wait_for_timeout(300)  # what is set is written a moment later
+    visitor.reload()
+    visitor.wait_for_voices()
+    page.wait_for_selector(".tts-segment:nth-child(3) select")
+    shown = "() => [...document.querySelectorAll('.tts-segment select')].map((one) => one.selectedOptions[0].innerText)"
+    assert visitor.evaluate(shown) == ["As set", "As set", "Gloomy"]
+    page.click(".tts-segments summary")  # nobody has to see the list
+    visitor.generate()
+    visitor.wait_for_state("done")
+    composed = "Again.Once.[emotion=sad:0.35,melancholic:0.6]Again.[pause=0.7s]"
+    assert service.requests[0].text == composed
+    page.click(".tts-segments summary")
+    page.click(".tts-segment:nth-child(2) .tts-mini-redo")
+    visitor.wait("() => document.querySelectorAll('.tts-take').length === 2")
+    visitor.wait("() => document.querySelector('.tts-download').getAttribute('href') !== null")
+    page.wait_for_timeout(300)
+    visitor.reload()
+    visitor.wait_for_voices()
+    page.wait_for_selector(".tts-take[data-shown]:nth-child(1)")
+    visitor.wait("() => document.querySelector('.tts-download').getAttribute('href') !== null")
+    page.wait_for_selector(".tts-segment:nth-child(3) .tts-mini-play")
+    assert visitor.evaluate(shown) == ["As set", "As set", "Gloomy"]
+    page.click(".tts-segment:nth-child(2) .tts-mini-play")
+    visitor.wait("() => document.querySelector('.tts-segment.tts-heard')?.dataset.index === '1'")
+    page.click(".tts-curve-tools .tts-quiet")
+    visitor.generate()
+    visitor.wait("() => document.querySelectorAll('.tts-take').length === 3")
+    assert service.requests[-1].text == "Again. Once. Again.[pause=700ms]"
 
 
 def test_a_wrong_tag_is_said_beside_the_text(visit: Visit, service: StandIn) -> None:

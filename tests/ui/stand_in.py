@@ -119,6 +119,8 @@ def listed(request: SpeechRequest) -> list[dict[str, Any]]:
     passages = markup.spoken(markup.parse(request.text)) if request.markup else (markup.Passage(request.text),)
     found: list[dict[str, Any]] = []
     for passage in passages:
+        if not passage.text:
+            found[-1]["pause_after_s"] = passage.pause_s
         for piece in segments(passage.text):
             entry: dict[str, Any] = {"index": len(found), "text": piece, "language": "mixed"}
             if passage.emotion is not None:

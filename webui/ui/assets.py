@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,9 +93,13 @@ class Assets:
         return f"{PREFIX.lstrip('/')}/{self.digest}/{name}"
 
 
-def collect() -> Assets:
-    """Reads every asset of the package; the scripts that the page starts with become one."""
-    files: dict[str, bytes] = {}
+def collect(more: Mapping[str, bytes] | None = None) -> Assets:
+    """Reads every asset of the package; the scripts that the page starts with become one.
+
+    Args:
+        more: files of tabs that lie elsewhere, by name.
+    """
+    files: dict[str, bytes] = {**(more or {})}
     for folder, prefix in ((FOLDER, ""), (CATALOG_FOLDER, "i18n/")):
         for path in sorted(folder.rglob("*")):
             if path.suffix in MEDIA_TYPES:

@@ -32,8 +32,9 @@ _LIST = re.compile(r"m\.f=\[([^\]]*)\]")
 _LATER = re.compile(r"import\(`\./([\w.-]+)`\)[^`\[]{0,60}__vite__mapDeps\(\[([\d,]*)\]\)")
 #: Beginnings of the names of the two scripts between the page's own and the components.
 _STEPS = ("Index-", "Blocks-")
-#: What knows the components.
+#: What knows the components, and whose script stands for one that has none.
 _CORE = "core-"
+_STANDS_FOR = {"api": "state"}
 
 
 class Frontend:
@@ -67,7 +68,8 @@ class Frontend:
         text = self._text(core) if core else ""
         for kind in kinds:
             # An example of a component is another import, which comes before.
-            place = re.search(rf"[{{,]{kind}:{{(?:example:.{{1,200}}?)?component:", text)
+            name = _STANDS_FOR.get(kind, kind)
+            place = re.search(rf"[{{,]{name}:{{(?:example:.{{1,200}}?)?component:", text)
             match = _LATER.search(text, place.end()) if place else None
             if match:
                 found += _files(text, match)

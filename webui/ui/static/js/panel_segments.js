@@ -54,7 +54,7 @@ export class SegmentsPanel {
       options.onOpen(this.node.open);
       this.changed();
     });
-    engine.onChange(() => engine.info !== this.#shownFor && this.changed());
+    engine.onChange(() => engine.info !== this.#shownFor && (this.#translate(), this.changed()));
     onLanguage(() => this.#translate());
   }
 
