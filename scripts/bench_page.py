@@ -4,8 +4,8 @@
     python scripts/bench_page.py [--runs 9] [--json] [--requests]
 
 A whole instance with the embedded voice on loopback. "New" is a visitor whose browser has nothing of the page, "again"
-the same visitor's next visit. The page counts as usable when every panel is there and wired (``data-ready``); "drawn" is
-the first frame with something on it. Figures are medians, with the slowest beside them.
+the same visitor's next visit. The page counts as usable when every panel is there and wired (``data-ready``); "drawn"
+is the first frame with something on it. Figures are medians, with the slowest beside them.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def measure(address: str, runs: int) -> dict[str, list[dict[str, Any]]]:
     with chromium() as browser:
         for number in range(runs + 1):
             context = browser.new_context(viewport={"width": 1440, "height": 1000})
-            for kind, found in visits.items():
+            for found in visits.values():
                 one = visit(context, address)
                 if number:
                     found.append(one)
