@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -18,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from launcher.access import AccessRules
+from launcher.access import AccessRules, EndedSessions
 from launcher.access.clients import parse_networks
 from launcher.errors import LauncherError
 from webui.api import (
@@ -93,7 +94,7 @@ def create_app(
     preparation = Preparation(library, offer)
     runner = _runner(jobs, synthesis, offer, preparation)
     app = _application(settings, runner)
-    rules = AccessRules(settings.token, settings.allowed_hosts, settings.users)
+    rules = _rules(settings)
     app.router.routes += [
         *_state_routes(figures, link, rules, settings.log_dir),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
@@ -112,6 +113,11 @@ def create_app(
     if mount_page is not None:
         app = mount_page(app)
     return _guarded(app, rules, settings)
+
+
+def _rules(settings: PageSettings) -> AccessRules:
+    ended = EndedSessions(Path(settings.ended_sessions) if settings.ended_sessions else None)
+    return AccessRules(settings.token, settings.allowed_hosts, settings.users, ended)
 
 
 def _state_routes(figures: RequestMetrics, link: SupervisorLink, rules: AccessRules, log_dir: str) -> list[Route]:

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from launcher.access import LOGIN_PATH, AccessRules, Denial, check, login_cookie_header
+from launcher.access import (
+    LOGIN_PATH,
+    LOGOUT_PATH,
+    AccessRules,
+    Denial,
+    check,
+    end_sessions,
+    login_cookie_header,
+    logout_cookie_header,
+)
 from launcher.access.attempts import Attempts
 from launcher.access.audit import AuditLog
 from launcher.access.clients import Asker, Network, find_asker
@@ -81,6 +90,8 @@ class Answers:
             return self._refuse(request, denial)
         if path == LOGIN_PATH:
             return self._login(request)
+        if path == LOGOUT_PATH:
+            return self._logout(request)
         known = self._known(path)
         if known is not None:
             return known
@@ -96,6 +107,8 @@ class Answers:
             return self._refuse(request, denial)
         if path == LOGIN_PATH and self._rules.holders:
             return self._login(request)
+        if path == LOGOUT_PATH and self._rules.holders and request.method == "POST":
+            return self._logout(request)
         return self._known(path) if path in ("/healthz", "/metrics") else None
 
     def is_secure(self, request: Request) -> bool:
@@ -149,7 +162,7 @@ class Answers:
         if not self._rules.holders:
             return Response(303, headers={"Location": home})
         if request.method != "POST":
-            return self._login_page(200)
+            return self._login_page(200, who=who_asks(self._rules, request.headers))
         asker = self._asker(request)
         wait_s = self._wrong_logins.wait_s(asker.address)
         if wait_s:
@@ -164,8 +177,18 @@ class Answers:
         self._note("login", request, 303, who=who_asks(self._rules, {"cookie": cookie.partition(";")[0]}))
         return Response(303, headers={"Location": home, "Set-Cookie": cookie})
 
-    def _login_page(self, status: int, problem: str = "", headers: dict[str, str] | None = None) -> Response:
-        return _page(status, render_login(self._root_path, problem), headers or {})
+    def _logout(self, request: Request) -> Response:
+        """Ends the session that the request shows; a GET, which any link can make, only leads to the button."""
+        headers = {"Location": f"{self._root_path}{LOGIN_PATH}"}
+        if request.method == "POST":
+            self._note("logout", request, 303, who=end_sessions(self._rules, request.headers))
+            headers["Set-Cookie"] = logout_cookie_header(is_secure=self._asker(request).is_secure)
+        return Response(303, headers=headers)
+
+    def _login_page(
+        self, status: int, problem: str = "", headers: dict[str, str] | None = None, who: str = ""
+    ) -> Response:
+        return _page(status, render_login(self._root_path, problem, who), headers or {})
 
     def _loading_page(self) -> Response:
         data = {"snapshot": self._snapshot(), "log": self._last_lines()}

@@ -317,3 +317,18 @@ def test_a_reverse_proxys_prefix_is_respected(visit: Visit) -> None:
         assert visitor.console_errors == []
     assert service.finished == 1
     assert outside <= {"/favicon.ico"}, "a browser asks for that one by itself"
+
+
+def test_whoever_is_logged_in_may_leave(visit: Any, served: Any) -> None:
+    visitor = visit(language="zh-CN", width=390)
+    page = visitor.page
+    assert page.locator("#tts-leave").count() == 0, "nobody logs in here"
+    empty, address = "&quot;logOut&quot;: &quot;&quot;", "&quot;logOut&quot;: &quot;/logout&quot;"
+    page.route(f"{served[0]}/", lambda route: route.fulfill(body=route.fetch().text().replace(empty, address)))
+    page.route(f"{served[0]}/logout", lambda route: route.fulfill(body=route.request.method))
+    page.reload()
+    page.wait_for_selector("#tts-leave[aria-label='退出登录']")
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "no room for it on a phone"
+    page.click("#tts-leave")
+    page.wait_for_url("**/logout")
+    assert page.inner_text("body") == "POST"

@@ -200,6 +200,23 @@ def test_login_gives_a_cookie_and_guessing_is_slow(locked: Server) -> None:
     assert locked.ask("POST /login", *form, body=b"token=" + b"a" * 100_000)[0] == 413
 
 
+def test_a_session_ends_on_the_server_too(locked: Server) -> None:
+    def logged_in() -> str:
+        return locked.ask("POST /login", body=f"token={TOKEN}".encode())[1]["set-cookie"].partition(";")[0]
+
+    mine, yours = logged_in(), logged_in()
+    form = locked.ask("GET /login", f"Cookie: {mine}")[2]
+    assert b'"who": "token"' in form and TOKEN.encode() not in form
+    assert locked.ask("POST /logout", f"Cookie: {mine}", "Origin: https://evil.example")[0] == 403
+    assert locked.ask("GET /logout", f"Cookie: {mine}")[1]["location"] == "/login"
+    assert locked.ask("GET /api/status", f"Cookie: {mine}")[0] == 200
+    status, headers, _ = locked.ask("POST /logout", f"Cookie: {mine}")
+    assert (status, headers["location"]) == (303, "/login")
+    assert "Max-Age=0" in headers["set-cookie"]
+    assert locked.ask("GET /api/status", f"Cookie: {mine}")[0] == 401
+    assert locked.ask("GET /api/status", f"Cookie: {yours}")[0] == 200
+
+
 def test_a_large_body_does_not_lose_the_answer(server: Server) -> None:
     for size in (100_000, 8_000_000):
         status, headers, _ = server.ask("POST /v1/audio/speech", body=b"x" * size)
