@@ -235,8 +235,6 @@ def test_the_batch_of_the_speech_api(client: httpx.Client) -> None:
     assert [sound(base64.b64decode(item["audio_data"]))[1] for item in answer["results"]] == [12_000, 6_000]
     assert answer["results"][0]["media_type"] == "audio/wav"
     assert client.get(f"/v1/jobs/{answer['id']}").status_code == 404
-    ignored = {"items": ["one"], "instructions": "Say it sadly.", "response_format": "flac"}
-    assert client.post("/v1/audio/speech/batch", json=ignored).json()["succeeded"] == 1
     mixed = client.post("/v1/audio/speech/batch", json={"items": [{"input": "one", "voice": "nobody"}, "two"]}).json()
     assert [item["status"] for item in mixed["results"]] == ["error", "success"]
     assert "nobody" in mixed["results"][0]["error"]
@@ -252,6 +250,36 @@ def test_the_batch_of_the_speech_api(client: httpx.Client) -> None:
     assert later.status_code == 202
     assert later.headers["location"] == f"/v1/jobs/{later.json()['id']}"
     finished(client, later.json()["id"])
+
+
+def test_the_instructions_of_a_batch_are_followed_word_for_word(client: httpx.Client) -> None:
+    items = [
+        "one",
+        {"input": "two", "instructions": "Very happy, please."},
+        {"input": "three", "instructions": "Like a pirate."},
+        {"input": "four", "emotion": {"calm": 1}, "speed": 1},
+        {"input": "five", "instructions": ""},
+    ]
+    body = {"items": items, "instructions": "Say it sadly, slowly.", "response_format": "flac"}
+    answer = client.post("/v1/audio/speech/batch", json=body).json()
+    assert answer["succeeded"] == 5
+    told = [(item.get("instructions"), item.get("ignored_fields")) for item in answer["results"]]
+    assert told == [
+        ("sad=0.6,speed=0.85", None),
+        ("happy=0.9", None),
+        *[(None, ["instructions"])] * 2,
+        (None, None),
+    ]
+    job = finished(client, client.post("/v1/audio/speech/batch", json={**body, "background": True}).json()["id"])
+    requests = [row["request"] for row in client.get(f"/v1/jobs/{job['id']}/rows").json()["data"]]
+    assert [request.get("emotion") for request in requests] == [
+        {"sad": 0.6},
+        {"happy": 0.9},
+        None,
+        {"calm": 1},
+        None,
+    ]
+    assert requests[0]["speed"] == 0.85
 
 
 def test_another_page_goes_on_where_the_first_one_ended(tmp_path: Path) -> None:
