@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from launcher.access import AccessRules, EndedSessions
 from launcher.access.clients import parse_networks
-from launcher.errors import LauncherError
+from launcher.errors import FULL_ERRNOS, DiskFullError, LauncherError
 from webui.api import (
     docs,
     encoding,
@@ -155,6 +155,7 @@ def _add_error_answers(app: FastAPI, figures: RequestMetrics) -> None:
     app.add_exception_handler(LauncherError, _counted(figures, _launcher_error))
     app.add_exception_handler(ClientGoneError, _client_gone)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(OSError, _counted(figures, _system_error))
     app.add_exception_handler(Exception, _counted(figures, _unexpected))
 
 
@@ -239,6 +240,14 @@ async def _client_gone(_request: Request, _error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return error_answer(request, error.status_code, f"{error.detail}.", headers=error.headers)
+
+
+async def _system_error(request: Request, error: Exception) -> Response:
+    """What the system refused where nobody expected it, such as the parts of a form on a full disk."""
+    if isinstance(error, OSError) and error.errno in FULL_ERRNOS:
+        full = DiskFullError("The disk is full; nothing was kept.", fix="Free space there, then try again.")
+        return launcher_error_answer(request, full)
+    return await _unexpected(request, error)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -16,6 +16,8 @@ import httpx
 import pytest
 
 from tests.engine.processes import PATIENCE_S, WorkerProcess, page, wait_until, worker
+from webui.api.job_bodies import MAX_FIELD_BYTES
+from webui.jobs.formats.decoding import MAX_FILE_BYTES
 from webui.jobs.store import JobStore
 
 
@@ -226,6 +228,44 @@ def test_subtitles_are_fitted_to_their_times(client: httpx.Client) -> None:
     ]
     rate_hz, samples = sound(client.get(f"/api/jobs/{job['id']}/joined").content)
     assert samples / rate_hz == pytest.approx(max(4.0, 3 + rows[2]["audio_s"]) + rows[3]["audio_s"], abs=0.001)
+
+
+SRT = b"1\n00:00:01,000 --> 00:00:03,000\none two\n\n2\n00:00:04,000 --> 00:00:05,000\nthree\n"
+
+
+@pytest.mark.parametrize("path", ["/api/jobs", "/v1/jobs"])
+def test_a_file_may_come_in_a_form(client: httpx.Client, path: str) -> None:
+    fields = {"title": "Übung", "start": "no", "gap_s": "1.5", "defaults": '{"voice": "low"}'}
+    answer = client.post(path, files={"file": ("../x.SRT", SRT, "text/plain")}, data=fields)
+    assert answer.status_code == 201, answer.text
+    job = answer.json()
+    assert (job["title"], job["format"], job["state"], job["options"]["gap_s"]) == ("Übung", "srt", "paused", 1.5)
+    rows = client.get(f"{path}/{job['id']}/rows").json()["data"]
+    assert [row["request"] for row in rows] == [{"text": text, "voice": "low"} for text in ("one two", "three")]
+    # As curl sends it: the file's name says what it is, or the address does, or its beginning.
+    for name, query in (("list.srt", ""), ("-", "?format=srt"), ("-", "")):
+        assert client.post(path + query, files={"anything": (name, SRT)}).json()["format"] == "srt"
+
+
+def test_a_wrong_form_is_refused(client: httpx.Client) -> None:
+    file = ("a.txt", b"one")
+    for said, parts in (
+        ("no file", {"files": {"title": (None, "x")}}),
+        ("Too many files", {"files": {"a": file, "b": file}}),
+        ("'nonsense'", {"files": {"file": file}, "data": {"nonsense": "1"}}),
+        ("start='perhaps'", {"files": {"file": file}, "data": {"start": "perhaps"}}),
+        ("maximum size", {"files": {"file": file}, "data": {"defaults": "x" * (MAX_FIELD_BYTES + 1)}}),
+        ("Too many fields", {"files": {"file": file}, "data": {f"field {n}": "" for n in range(20)}}),
+        ("defaults='[", {"files": {"file": file}, "data": {"defaults": "[" * 100_000}}),
+        ("empty", {"files": {"file": ("a.txt", b"")}}),
+    ):
+        for path in ("/api/jobs", "/v1/jobs"):
+            answer = client.post(path, **parts)  # type: ignore[arg-type]
+            assert (answer.status_code, said in answer.json()["error"]["message"]) == (400, True), answer.text
+    large = client.post("/v1/jobs", files={"file": ("a.txt", b"one\n" * (MAX_FILE_BYTES // 4 + 1))})
+    assert large.status_code == 413 and large.json()["error"]["type"] == "invalid_request_error"
+    cut = client.post("/v1/jobs", content=b"--x\r\n", headers={"content-type": "multipart/form-data"})
+    assert cut.status_code == 400 and cut.json()["error"]["message"]
 
 
 def test_the_batch_of_the_speech_api(client: httpx.Client) -> None:
