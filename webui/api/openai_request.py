@@ -20,7 +20,10 @@ from webui.markup import Passage, render
 from webui.text import clean, split_clauses
 
 #: OpenAI's own names for speech models: programs that know no other may keep them.
-OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
+OPENAI_MODELS = (
+    *("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-03-20", "gpt-4o-mini-tts-2025-12-15"),
+    *("tts-1-1106", "tts-1-hd-1106"),
+)
 #: The name of whatever engine is loaded.
 OWN_MODEL = "tts-launcher"
 STREAM_FORMATS = ("audio", "sse")
