@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -32,6 +33,13 @@ from launcher.process.exchange import Request, Response
 
 #: Clients such as OpenAI's ignore a longer pause and fall back to a guess of half a second.
 MAX_RETRY_AFTER_S = 60
+#: How long a request for speech is kept waiting for the page: a page starts in 4 s, on a busy machine in 15, and
+#: clients wait for an answer much longer but come back twice at most.
+HOLD_S = 15.0
+#: The request that is worth that, see above.
+SPEECH_PATH = "/v1/audio/speech"
+#: When to come back, in milliseconds, once the page is up; OpenAI's clients prefer this header to `Retry-After`.
+_AT_ONCE_MS = 100
 #: Wrong tokens a minute, of one address and of everybody together: a person mistypes, a program guesses.
 MAX_WRONG_LOGINS, MAX_WRONG_LOGINS_OF_ALL = 10, 60
 _LOGIN_WINDOW_S = 60.0
@@ -52,6 +60,7 @@ class Answers:
         audit: gets logins and refusals.
         clock: monotonic seconds.
         metrics: makes the text of `/metrics`.
+        hold_s: how long a request for speech is kept waiting for the page; 0 answers at once.
     """
 
     def __init__(
@@ -66,7 +75,9 @@ class Answers:
         audit: AuditLog | None = None,
         clock: Callable[[], float] = time.monotonic,
         metrics: Callable[[], str] = lambda: "",
+        hold_s: float = 0.0,
     ) -> None:
+        self._hold_s = hold_s
         self._metrics = metrics
         self._rules = rules
         self._snapshot = snapshot
@@ -88,16 +99,15 @@ class Answers:
         denial = self._check(request)
         if denial is not None:
             return self._refuse(request, denial)
-        if path == LOGIN_PATH:
-            return self._login(request)
-        if path == LOGOUT_PATH:
-            return self._logout(request)
+        if path in (LOGIN_PATH, LOGOUT_PATH):
+            return self._login(request) if path == LOGIN_PATH else self._logout(request)
         known = self._known(path)
         if known is not None:
             return known
         if request.wants_page:
             return self._loading_page()
-        return self._not_yet(path)
+        may_wait = request.method == "POST" and path == SPEECH_PATH
+        return replace(self._not_yet(path), hold_s=self._hold_s if may_wait and self._remaining_s() else 0.0)
 
     def gate(self, request: Request) -> Response | None:
         """The response to what must not reach somebody else's app, or is not for it; ``None`` lets the request pass."""
@@ -214,7 +224,9 @@ class Answers:
         remaining_s = self._remaining_s()
         if remaining_s is None:
             return {"x-should-retry": "false"}  # OpenAI's clients obey it
-        return {"Retry-After": str(min(MAX_RETRY_AFTER_S, max(1, math.ceil(remaining_s))))}
+        headers = {"Retry-After": str(min(MAX_RETRY_AFTER_S, max(1, math.ceil(remaining_s))))}
+        # It has come up while the request waited: the next one meets it.
+        return headers if remaining_s > 0 else {**headers, "retry-after-ms": str(_AT_ONCE_MS)}
 
 
 def _page(status: int, page: tuple[str, str], headers: dict[str, str]) -> Response:
