@@ -24,7 +24,13 @@ _ENDED = ("unloaded", "stopped")
 
 def _wait_options(command: Any) -> Any:
     command = click.option(
-        "--timeout", "timeout_s", type=click.FloatRange(0, 3600), default=300.0, metavar="S", help="Longest wait, s."
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(0, 3600),
+        default=300.0,
+        metavar="S",
+        show_default=True,
+        help="Longest wait, in seconds.",
     )(command)
     return click.option("--wait/--no-wait", default=True, help="Return when it is done (default), or at once.")(command)
 

@@ -16,7 +16,13 @@ from launcher.process.runfile import RunFile
 
 
 @click.command(name="stop", help="Stop a running instance: ask, terminate, kill; then check that all is gone.")
-@click.option("--grace", "grace_s", type=click.FloatRange(0, 600), metavar="S", help="Seconds before it is killed.")
+@click.option(
+    "--grace",
+    "grace_s",
+    type=click.FloatRange(0, 600),
+    metavar="S",
+    help="Seconds before it is killed (LAUNCHER_STOP_GRACE_S).",
+)
 @click.option("--all", "every", is_flag=True, help="Every instance of the data folder.")
 @click.pass_obj
 def command(context: Context, *, grace_s: float | None, every: bool) -> None:
