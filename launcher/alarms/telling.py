@@ -22,7 +22,7 @@ from launcher.errors import LauncherError
 #: A mail server may take its time; nobody waits for it.
 _PATIENCE_S = 120.0
 FIX = "Install it with: pip install 'tts-launcher[alarms]'"
-#: Of what a process that failed has said.
+#: Of what a process that failed has said last.
 _LAST_CHARS = 300
 
 
@@ -75,7 +75,8 @@ def start(
 def _collect(process: subprocess.Popen[bytes], request: bytes, log: Callable[[str], None]) -> None:
     try:
         _, said = process.communicate(request, _PATIENCE_S)
-        reason = said.decode(errors="replace").strip()[-_LAST_CHARS:]
+        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        reason = last.removeprefix("launcher.errors.LauncherError: ")[:_LAST_CHARS]
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
@@ -105,16 +106,15 @@ def send(urls: Sequence[str], title: str, body: str) -> None:
         raise LauncherError("Not every service took the alarm.", fix="Check the addresses in LAUNCHER_ALARM_URLS.")
 
 
-def main() -> int:
-    """Sends what stands on standard input; says on standard error why it could not."""
+def main() -> None:
+    """Sends what stands on standard input.
+
+    Raises:
+        LauncherError: as `send`; the exit code is then not 0, and the last line on standard error says why.
+    """
     request = json.load(sys.stdin)
-    try:
-        send(request["urls"], request["title"], request["body"])
-    except LauncherError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    return 0
+    send(request["urls"], request["title"], request["body"])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

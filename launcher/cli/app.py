@@ -7,6 +7,7 @@ with ``LAUNCHER_LOG_LEVEL=debug``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -253,7 +254,8 @@ def _run(argv: Sequence[str] | None, commands: Mapping[str, CommandEntry]) -> in
     try:
         code = make_group(commands).main(args=arguments, prog_name=PROGRAM, obj=context, standalone_mode=False)
     except LauncherError as error:
-        context.output.error(error)
+        with contextlib.suppress(UnwritableError):  # the exit code still says what it was
+            context.output.error(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from launcher.cache.layout import instance_paths
+from launcher.cli.amounts import Seconds
 from launcher.cli.app import Context
 from launcher.errors import ConfigError, EngineError
 from launcher.process.instance import ask, require_running
@@ -26,7 +27,7 @@ def _wait_options(command: Any) -> Any:
     command = click.option(
         "--timeout",
         "timeout_s",
-        type=click.FloatRange(0, 3600),
+        type=Seconds(0, 3600),
         default=300.0,
         metavar="S",
         show_default=True,

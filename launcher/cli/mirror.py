@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from launcher.cli.amounts import Seconds
 from launcher.cli.app import CommandEntry, Context, LazyGroup
 from launcher.config.mirror_list import KINDS, MAX_CONNECTIONS, MirrorEntry
 from launcher.errors import ConfigError, FetchError
@@ -146,7 +147,7 @@ def shown_speed(bytes_per_s: float | None) -> str:
 @click.option(
     "--timeout",
     "round_s",
-    type=click.FloatRange(1, 120),
+    type=Seconds(1, 120),
     default=10.0,
     show_default=True,
     metavar="S",

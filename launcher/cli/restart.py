@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from launcher.cache.layout import instance_paths
+from launcher.cli.amounts import Seconds
 from launcher.cli.app import Context
 from launcher.errors import ConfigError, StartError
 from launcher.process.instance import ask, require_running
@@ -29,7 +30,7 @@ _COMPONENT = re.compile(r"page|app|engine(-\d{1,2})?|all")
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0, 3600),
+    type=Seconds(0, 3600),
     default=300.0,
     metavar="S",
     show_default=True,

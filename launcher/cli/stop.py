@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from launcher.cache.layout import instance_paths
+from launcher.cli.amounts import Seconds
 from launcher.cli.app import Context
 from launcher.config import Config
 from launcher.errors import LauncherError, NotRunningError, StopError
@@ -19,7 +20,7 @@ from launcher.process.runfile import RunFile
 @click.option(
     "--grace",
     "grace_s",
-    type=click.FloatRange(0, 600),
+    type=Seconds(0, 600),
     metavar="S",
     help="Seconds before it is killed (LAUNCHER_STOP_GRACE_S).",
 )

@@ -20,6 +20,8 @@ Parser = Callable[[str], object]
 MIN_TOKEN_CHARS = 16
 #: Fewer different characters than this is a pattern ("aaaa...", "1212..."), not a secret.
 MIN_TOKEN_DISTINCT_CHARS = 6
+#: Linux ends at 4096 bytes for a path and 255 for a name in it; below the data folder paths have up to 300 more.
+MAX_PATH_BYTES = 3700
 MAKE_TOKEN = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(24))"'
 
 _SIZE_UNITS = {
@@ -315,12 +317,15 @@ def absolute_path(value: str, base: Path) -> str:
     """``value`` with ``~`` replaced, relative to ``base`` when it is not absolute.
 
     Raises:
-        BadValue: when ``~`` names nobody's home.
+        BadValue: when ``~`` names nobody's home, or no file system takes such a path.
     """
     path = os.path.expanduser(value)  # noqa: PTH111 - Path.expanduser raises where this leaves the ~
     if path.startswith("~"):
         raise BadValue("starts with ~, but there is no such home folder.", "Write the whole path.")
-    return os.path.normpath(base / path)
+    path = os.path.normpath(base / path)
+    if len(os.fsencode(path)) > MAX_PATH_BYTES or any(len(os.fsencode(part)) > 255 for part in Path(path).parts):
+        raise BadValue("is too long for a path.", "Use a shorter one.")
+    return path
 
 
 def endpoint(value: str) -> str:

@@ -120,6 +120,7 @@ def test_help_imports_no_command(tmp_path: Path) -> None:
         (("config", "--jsn"), "See tts-launcher config --help."),
         (("config", "extra"), "extra"),
         (("config", "--instance"), "--instance"),
+        (("stop", "--grace", "nan"), "no number of seconds"),
         (("cache", "ls", "--cache"), "See tts-launcher cache ls --help."),
     ],
 )
