@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from launcher.cache.layout import instance_paths
+from launcher.cli.amounts import Seconds
 from launcher.cli.app import Context
 from launcher.errors import ConfigError, EngineError
 from launcher.process.instance import ask, require_running
@@ -25,7 +26,13 @@ _ENDED = ("unloaded", "stopped")
 
 def _wait_options(command: Any) -> Any:
     command = click.option(
-        "--timeout", "timeout_s", type=click.FloatRange(0, 3600), default=300.0, metavar="S", help="Longest wait, s."
+        "--timeout",
+        "timeout_s",
+        type=Seconds(0, 3600),
+        default=300.0,
+        metavar="S",
+        show_default=True,
+        help="Longest wait, in seconds.",
     )(command)
     return click.option("--wait/--no-wait", default=True, help="Return when it is done (default), or at once.")(command)
 

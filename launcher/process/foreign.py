@@ -314,7 +314,7 @@ def main() -> int:
         config = Config.from_json(settings["config"])
         channel = Channel.connect(settings["control_address"], token=settings["control_token"], timeout_s=None)
     except (ValueError, KeyError, TypeError):
-        say("Apps are run by the launcher: python -m launcher start --app NAME")
+        say("Apps are run by the launcher: tts-launcher start --app NAME")
         return ConfigError.exit_code
     except ChannelError:
         return 1
