@@ -41,6 +41,23 @@ def kept(client: httpx.Client) -> dict[str, Any]:
     return {path: client.get(path).json() for path in ("/api/presets", "/api/glossary", "/api/voices", "/api/jobs")}
 
 
+def refused_changes(preset_id: str, voices: bytes) -> list[tuple[str, str, dict[str, Any]]]:
+    """Everything that needs room."""
+    many = {"rows": [TEXT] * 40}
+    terms = "".join(f"term {n}: {'x' * 90}\n" for n in range(900))
+    return [
+        ("POST", "/api/presets", {"json": {"name": "two", "state": {"request": {"text": TEXT}}}}),
+        ("PATCH", f"/api/presets/{preset_id}", {"json": {"state": {"request": {"text": TEXT}}}}),
+        ("POST", "/api/presets/import?name=three", {"content": recording(2)}),
+        ("POST", "/api/glossary/import", {"content": terms}),
+        ("POST", "/api/voices?name=more", {"content": recording(3)}),
+        ("POST", "/v1/audio/voices", {"data": {"name": "other"}, "files": {"audio_sample": ("a.wav", recording(4))}}),
+        ("POST", "/api/voices/import", {"content": voices}),
+        ("POST", "/api/jobs", {"json": many}),
+        ("POST", "/v1/audio/speech/batch", {"json": {"items": many["rows"], "background": True}}),
+    ]
+
+
 def test_a_full_disk_refuses_in_a_sentence_and_loses_nothing(engine: WorkerProcess, mounted: Path) -> None:
     mount("-t", "tmpfs", "-o", "size=8m", "tmpfs", str(mounted))
     filler = mounted / "filler"
@@ -57,19 +74,7 @@ def test_a_full_disk_refuses_in_a_sentence_and_loses_nothing(engine: WorkerProce
         take = wait_until(lambda: client.get("/api/history").json()["takes"], "the take")[0]
         before = kept(client)
         fill(filler)
-        form = {"name": "other"}
-        many = {"rows": [TEXT] * 40}
-        changes = [
-            ("POST", "/api/presets", {"json": {"name": "two", "state": {"request": {"text": TEXT}}}}),
-            ("PATCH", f"/api/presets/{preset['id']}", {"json": {"state": {"request": {"text": TEXT}}}}),
-            ("POST", "/api/presets/import?name=three", {"content": recording(2)}),
-            ("POST", "/api/glossary/import", {"content": "".join(f"term {n}: {'x' * 90}\n" for n in range(900))}),
-            ("POST", "/api/voices?name=more", {"content": recording(3)}),
-            ("POST", "/v1/audio/voices", {"data": form, "files": {"audio_sample": ("a.wav", recording(4))}}),
-            ("POST", "/api/voices/import", {"content": client.get("/api/voices/export").content}),
-            ("POST", "/api/jobs", {"json": many}),
-            ("POST", "/v1/audio/speech/batch", {"json": {"items": many["rows"], "background": True}}),
-        ]
+        changes = refused_changes(preset["id"], client.get("/api/voices/export").content)
         for method, path, body in changes:
             answer = client.request(method, path, **body)
             error = answer.json()["error"]

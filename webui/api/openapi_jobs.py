@@ -17,6 +17,17 @@ from webui.jobs.rows import MAX_GAP_S
 _ACTIONS = ("pause", "resume", "cancel", "retry")
 _ID = path_parameter("id", TEXT)
 _POSITION = path_parameter("position", {"type": "integer", "minimum": 1})
+_JOB: Json = {
+    "type": "object",
+    "properties": {
+        "rows": {"type": "array", "items": {"type": "object"}},
+        "content": {**TEXT, "description": "a whole file, in place of rows"},
+        "name": {**TEXT, "description": "of that file: its ending says what it is"},
+        "title": TEXT,
+        "start": {"type": "boolean"},
+        "defaults": {"type": "object"},
+    },
+}
 _FORMAT = {"name": "format", "in": "query", "schema": {"enum": list(MEDIA_TYPES)}}
 
 
@@ -37,17 +48,6 @@ def job_paths(speech_schema: Json) -> Json:
             "title": TEXT,
         },
     }
-    job = {
-        "type": "object",
-        "properties": {
-            "rows": {"type": "array", "items": {"type": "object"}},
-            "content": {**TEXT, "description": "a whole file, in place of rows"},
-            "name": {**TEXT, "description": "of that file: its ending says what it is"},
-            "title": TEXT,
-            "start": {"type": "boolean"},
-            "defaults": {"type": "object"},
-        },
-    }
     return {
         "/v1/audio/speech/batch": {
             "post": {
@@ -62,7 +62,7 @@ def job_paths(speech_schema: Json) -> Json:
                 "summary": "Make a job",
                 "requestBody": {
                     "required": True,
-                    "content": {JSON_BODY: {"schema": job}, "multipart/form-data": {"schema": _form()}},
+                    "content": {JSON_BODY: {"schema": _JOB}, "multipart/form-data": {"schema": _form()}},
                 },
                 "responses": answers(400, 413, 507, s201=json_answer("the job")),
             },
