@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,15 @@ INFO = EngineInfo(
         "zh": "这是预览声音：小到任何电脑都能运行，情感通过音高、语速和响度的变化来表现。"
         "IndexTTS 还可以用几秒录音克隆声音，并真正演绎情感。",
     },
+)
+
+#: An engine that can do everything.
+ABLE = replace(
+    INFO,
+    capabilities=(
+        *("emotion_vector", "emotion_reference", "emotion_text", "random_emotion"),
+        *("seed", "duration", "generation_parameters", "glossary", "clone"),
+    ),
 )
 
 
