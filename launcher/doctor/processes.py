@@ -63,11 +63,11 @@ def check_leftovers(ground: Ground) -> Finding:
         instance=config.instance, data_dir=str(config.data_dir), project_dirs=ground.project_dirs, record=record
     )
     if found.ours:
-        fix = "Run doctor --fix, which ends them; so does the next start."
+        fix = "Run: tts-launcher doctor --fix, which ends them; so does the next start."
         detail = f"of an earlier run: {listed([facts.describe() for facts, _ in found.ours], 2)}"
         return Finding("Leftovers", WARNING, detail, fix, lambda: _end(ground))
     if record is not None:
-        fix = "Run doctor --fix, which clears up; so does the next start."
+        fix = "Run: tts-launcher doctor --fix, which clears up; so does the next start."
         return Finding("Leftovers", WARNING, "the last run crashed and left its run file", fix, lambda: _end(ground))
     if found.alike:
         named = listed([f"{facts.describe()}: {verdict.reason}" for facts, verdict in found.alike], 2)
@@ -96,7 +96,7 @@ def check_autostart(ground: Ground) -> Finding:
     broken = [(path, program) for path in found if (program := _missing_program(path))]
     if broken:
         path, program = broken[0]
-        fix = "Run: service install (writes it anew), or remove that entry."
+        fix = "Run: tts-launcher service install (writes it anew), or remove that entry."
         return Finding("Autostart", WARNING, f"{path} runs {program}, which is not there", fix)
     waits = [path for path in found if ".config/systemd/user" in path.as_posix()]
     if waits and not _lingers():

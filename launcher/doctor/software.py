@@ -52,7 +52,7 @@ def check_packages(ground: Ground) -> Finding:
         for one in needed
         if versions.get(one.name) and not one.specifier.contains(versions[one.name], prereleases=True)
     ]
-    fix = "Run scripts/start, or: pip install --upgrade tts-launcher"
+    fix = "Run scripts/start, or, in the environment where it is installed: pip install --upgrade CLONE"
     if missing:
         return Finding("Packages", FAILED, f"missing: {listed(missing)}", fix)
     if unfit:

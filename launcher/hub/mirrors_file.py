@@ -87,7 +87,7 @@ def remove_mirror(path: Path, url: str, built_in: Mapping[str, str]) -> None:
         after = (*kept, *(one for one in before if isinstance(one, MirrorEntry)))
         text = _BUILTIN_LINE.sub(f"builtin = {json.dumps(kept)}", text, count=1)
     else:
-        raise ConfigError(f"{path} does not list {url}.", fix="Run: mirror ls")
+        raise ConfigError(f"{path} does not list {url}.", fix="See: tts-launcher mirror ls")
     _replace(path, text, after)
 
 
