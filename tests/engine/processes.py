@@ -145,8 +145,7 @@ def page(
     **changes: Any,
 ) -> Iterator[str]:
     """A page's server in a thread; gives its address. ``changes`` are fields of `PageSettings`."""
-    # From its descriptor it knows that it is TCP, as an inherited one does and holds no answer back (Nagle, 40 ms).
-    sock = socket.socket(fileno=socket.create_server(("127.0.0.1", 0), backlog=128).detach())
+    sock = socket.socket(fileno=socket.create_server(("127.0.0.1", 0), backlog=128).detach())  # knows its protocol
     port = sock.getsockname()[1]
     settings = PageSettings(
         **{
