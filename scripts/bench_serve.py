@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from serving import Client, Side, bare, client, ours
+from serving import BenchmarkError, Client, Side, bare, client, ours
 
 CLIENTS = (1, 4, 16, 64)
 PARTS = ("load", "memory", "voice")
@@ -50,7 +50,7 @@ async def load(side: Side, count: int, seconds: float, ask: Ask) -> tuple[float,
             while time.perf_counter() < until:
                 answer = await ask(connection)
                 if answer.status != 200:
-                    raise RuntimeError(f"{side.name} answered {answer.status}")
+                    raise BenchmarkError(f"{side.name} answered {answer.status}: {side.last_words()}")
                 times.append(answer.total_s)
 
     began = time.perf_counter()
@@ -122,7 +122,7 @@ async def growth(side: Side, count: int) -> dict[str, float]:
         for number in range(1, count + 1):
             answer = await connection.speak("one")
             if answer.status != 200:
-                raise RuntimeError(f"{side.name} answered {answer.status}")
+                raise BenchmarkError(f"{side.name} answered {answer.status}: {side.last_words()}")
             if number in marks:
                 marks[number] = side.resident_bytes() / 2**20
     first, half, last = marks.values()
