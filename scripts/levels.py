@@ -103,8 +103,8 @@ def left_behind(paths: InstancePaths, data_dir: Path, temp_root: Path) -> Iterat
                 yield f"process {process.pid} {process.cmdline()[:4]}"
         except psutil.Error:
             continue
-    # An engine's socket may go with the next start; a folder of them may stay, files in it may not.
-    for folder in (paths.temp_dir, paths.runtime_dir, temp_root):
+    # What lies in the private temporary folder goes with the next start.
+    for folder in (paths.runtime_dir, temp_root):
         yield from (f"file {path}" for path in _files(folder))
     if paths.run_file.exists():
         yield "the run file"
