@@ -40,8 +40,8 @@ _PINNED_FOLDERS = {
 #: Folders that no variable names; the engines get the cache's root and use these.
 OWN_FOLDERS = ("jieba", "text-normalizer", "kokoro")
 #: For the children unless the user says otherwise. A Hub mirror carries no Xet data, and a blocked Xet host hangs a
-#: download for good, therefore it is off. Unbuffered, so that a log line is there when it was written. onnxruntime's own
-#: packages send events to their maker since 1.29 and keep an identifier in the home folder unless they are told not to.
+#: download for good, therefore it is off. Unbuffered, so that a log line is there when it was written. onnxruntime
+#: sends events to its maker since 1.29, and keeps an identifier in the home folder, unless it is told not to.
 _SWITCHES = {
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -34,5 +34,5 @@ def test_it_measures_both_sides() -> None:
 
 
 def test_a_side_that_ends_is_named_with_its_last_words(tmp_path: Path) -> None:
-    with bare("nobody", tmp_path) as side, pytest.raises(BenchmarkError, match=r"bare ended with 1.*'nobody'"):
+    with bare("nobody", tmp_path) as side, pytest.raises(BenchmarkError, match=r"(?s)bare ended with 1.*'nobody'"):
         asyncio.run(side.wait_ready())

@@ -239,7 +239,7 @@ def _take(draft: _Draft, event: Mapping[str, Any], size_bytes: int) -> Take:
 def _to_flac(source: Path, target: Path, sample_rate_hz: int) -> None:
     import soundfile  # libsndfile leaves Python's lock alone while it encodes
 
-    class Unsynced(soundfile.SoundFile):
+    class Unsynced(soundfile.SoundFile):  # type: ignore[misc]
         """Whoever takes the file in brings it to the disk; doing it twice halves what a slow disk can follow."""
 
         def flush(self) -> None: ...
