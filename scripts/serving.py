@@ -141,6 +141,8 @@ def ours(engine: str, cache: Path) -> Iterator[Side]:
         "listen_fd": listener.fileno(),
         "queue_size": QUEUE_SIZE,
         "library_dir": str(folder / "library"),
+        "jobs_dir": str(folder / "jobs"),
+        "audit_dir": str(folder),
     }
     (folder / "tmp").mkdir()
     log = folder / "log"
