@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -18,9 +19,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from launcher.access import AccessRules
+from launcher.access import AccessRules, EndedSessions
 from launcher.access.clients import parse_networks
-from launcher.errors import LauncherError
+from launcher.errors import FULL_ERRNOS, DiskFullError, LauncherError
 from webui.api import (
     docs,
     encoding,
@@ -93,7 +94,7 @@ def create_app(
     preparation = Preparation(library, offer)
     runner = _runner(jobs, synthesis, offer, preparation)
     app = _application(settings, runner)
-    rules = AccessRules(settings.token, settings.allowed_hosts, settings.users)
+    rules = _rules(settings)
     app.router.routes += [
         *_state_routes(figures, link, rules, settings.log_dir),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
@@ -112,6 +113,11 @@ def create_app(
     if mount_page is not None:
         app = mount_page(app)
     return _guarded(app, rules, settings)
+
+
+def _rules(settings: PageSettings) -> AccessRules:
+    ended = EndedSessions(Path(settings.ended_sessions) if settings.ended_sessions else None)
+    return AccessRules(settings.token, settings.allowed_hosts, settings.users, ended)
 
 
 def _state_routes(figures: RequestMetrics, link: SupervisorLink, rules: AccessRules, log_dir: str) -> list[Route]:
@@ -149,6 +155,7 @@ def _add_error_answers(app: FastAPI, figures: RequestMetrics) -> None:
     app.add_exception_handler(LauncherError, _counted(figures, _launcher_error))
     app.add_exception_handler(ClientGoneError, _client_gone)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(OSError, _counted(figures, _system_error))
     app.add_exception_handler(Exception, _counted(figures, _unexpected))
 
 
@@ -233,6 +240,14 @@ async def _client_gone(_request: Request, _error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return error_answer(request, error.status_code, f"{error.detail}.", headers=error.headers)
+
+
+async def _system_error(request: Request, error: Exception) -> Response:
+    """What the system refused where nobody expected it, such as the parts of a form on a full disk."""
+    if isinstance(error, OSError) and error.errno in FULL_ERRNOS:
+        full = DiskFullError("The disk is full; nothing was kept.", fix="Free space there, then try again.")
+        return launcher_error_answer(request, full)
+    return await _unexpected(request, error)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

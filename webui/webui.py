@@ -87,12 +87,12 @@ def main() -> int:
     """Runs the page with the settings from standard input; returns the exit code."""
     log_to_stderr()
     if sys.stdin is None or sys.stdin.isatty():
-        sys.stderr.write("The page is started by the launcher: python -m launcher start\n")
+        sys.stderr.write("The page is started by the launcher: tts-launcher start\n")
         return ConfigError.exit_code
     try:
         serve(parse_settings(PageSettings, read_settings_line()))
     except ValueError as error:
-        sys.stderr.write(f"The page is started by the launcher: python -m launcher start ({error}).\n")
+        sys.stderr.write(f"The page is started by the launcher: tts-launcher start ({error}).\n")
         return ConfigError.exit_code
     except LauncherError as error:
         _log.error("%s", error)

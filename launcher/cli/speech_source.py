@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from launcher.apps import Addresses, child_specs
+from launcher.cache.folders import private_opener
 from launcher.cache.layout import instance_paths, prepare
 from launcher.cli.speech_answer import Answer, ChannelConnection, frames_of
 from launcher.config import Config
@@ -220,7 +221,7 @@ class PrivateEngine:
         """Refuses: the encoders belong to the page's process."""
         raise SpeechError(
             f"{audio_format} needs a running instance, and there is none.",
-            fix="Give a name that ends in .wav, or start one: python -m launcher start",
+            fix="Give a name that ends in .wav, or start one: tts-launcher start",
             param="response_format",
         )
 
@@ -275,7 +276,7 @@ class _Log:
     """Keeps what the private engine prints, over the last time's."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w", encoding="utf-8", errors="backslashreplace")
+        self._file = open(path, "w", encoding="utf-8", errors="backslashreplace", opener=private_opener)  # noqa: SIM115
 
     def write(self, component: str, level: str, text: str) -> None:
         """Keeps one line."""

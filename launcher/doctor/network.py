@@ -42,7 +42,8 @@ def check_mirrors(ground: Ground) -> tuple[Finding, Finding]:
 
 def _mirrors(endpoints: Sequence[Endpoint], answers: dict[str, _Answer]) -> Finding:
     if not endpoints:
-        return Finding("Mirrors", FAILED, "none is listed", "Run: mirror add URL, or remove LAUNCHER_MIRRORS.")
+        fix = "Run: tts-launcher mirror add URL, or remove LAUNCHER_MIRRORS."
+        return Finding("Mirrors", FAILED, "none is listed", fix)
     silent = [one.host for one in endpoints if one.url not in answers]
     quick = sorted((answers[one.url].seconds, one.host) for one in endpoints if one.url in answers)
     shown = listed([f"{host} {seconds * 1000:.0f} ms" for seconds, host in quick])

@@ -174,4 +174,6 @@ def _against(word: Word, pinned: Mapping[str, str]) -> str:
 
 
 def _silence(silent: Mapping[str, str]) -> str:
-    return f" ({'; '.join(f'{url} {reason}' for url, reason in silent.items())})" if silent else ""
+    # A reason names the host where the way ended, which is news only where it is not the mirror itself.
+    told = (f"{url} {reason.replace(f' ({url})', '')}" for url, reason in silent.items())
+    return f" ({'; '.join(told)})" if silent else ""

@@ -186,7 +186,7 @@ class Keeper:
         if self.child is None:
             self._became_unloaded()
             return
-        self._unloading = True
+        self._unloading, self._restarting = True, False
         self._hooks.down()
         self._status.enter(self.component, "stopping")
         self._end_child(RESTART_GRACE_S)

@@ -18,7 +18,7 @@ from typing import Any
 
 from launcher.access.clients import is_counted
 from launcher.errors import LauncherError
-from launcher.process.answers import Answers
+from launcher.process.answers import HOLD_S, Answers
 from launcher.process.child import Child, ChildSpec, LogSink
 from launcher.process.control import ControlServer, RefusedError
 from launcher.process.crash import Crash, CrashReports
@@ -207,6 +207,7 @@ class Supervisor:
             audit=self._settings.audit,
             clock=self.loop.clock,
             metrics=self._metrics_text,
+            hold_s=HOLD_S,
         )
         listener = Listener(
             sock,
@@ -363,6 +364,8 @@ class Supervisor:
         for listener in self._listeners:
             listener(self.status.snapshot())
         self._ending.go_on()
+        if self._remaining_s(self.status.front) is None:
+            self._listener.release()
         if self.status.stopping and all(keeper.child is None for keeper in self._keepers.values()):
             # Not at once: the answer to `stop` and the last snapshot go out first.
             self.loop.call_later(0.0, self.loop.stop)

@@ -317,3 +317,36 @@ def test_a_reverse_proxys_prefix_is_respected(visit: Visit) -> None:
         assert visitor.console_errors == []
     assert service.finished == 1
     assert outside <= {"/favicon.ico"}, "a browser asks for that one by itself"
+
+
+def test_whoever_is_logged_in_may_leave(visit: Any, served: Any) -> None:
+    visitor = visit(language="zh-CN", width=390)
+    page = visitor.page
+    assert page.locator("#tts-leave").count() == 0, "nobody logs in here"
+    empty = "logOut\\u0026quot;: \\u0026quot;"  # as Gradio writes the page's head into its own script
+    page.route(f"{served[0]}/", lambda route: _with(route, empty, f"{empty}/logout"))
+    page.route(f"{served[0]}/logout", lambda route: route.fulfill(body=route.request.method))
+    page.reload()
+    page.wait_for_selector("#tts-leave[aria-label='退出登录']")
+    for width in (320, 390, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert visitor.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        # The name's own letters: its box may end where they do not.
+        end = visitor.evaluate(
+            "() => { const letters = document.createRange();"
+            " letters.selectNodeContents(document.querySelector('.tts-brand h1'));"
+            " return letters.getBoundingClientRect().right; }"
+        )
+        switches = page.locator(".tts-switches").bounding_box()
+        assert width == 320 or end <= switches["x"], f"the name is covered at {width} px"
+    page.click("#tts-leave")
+    page.wait_for_url("**/logout")
+    assert page.inner_text("body") == "POST"
+
+
+def _with(route: Any, words: str, others: str) -> None:
+    """Answers with the page in which some words are others."""
+    answer = route.fetch()
+    text = answer.text()
+    assert words in text
+    route.fulfill(response=answer, body=text.replace(words, others))

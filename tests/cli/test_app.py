@@ -120,6 +120,8 @@ def test_help_imports_no_command(tmp_path: Path) -> None:
         (("config", "--jsn"), "See tts-launcher config --help."),
         (("config", "extra"), "extra"),
         (("config", "--instance"), "--instance"),
+        (("stop", "--grace", "nan"), "no number of seconds"),
+        (("cache", "ls", "--cache"), "See tts-launcher cache ls --help."),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
@@ -232,3 +234,16 @@ def test_nothing_is_written_by_looking(tmp_path: Path) -> None:
     run("config", cwd=tmp_path)
     run("--help", cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
+@pytest.mark.parametrize(
+    ("redirection", "code"), [(">&-", 4), ("<&- >&- 2>&-", 4), ("2>/dev/full", 4), (">/dev/full", 5)]
+)
+def test_streams_that_are_closed_or_full_are_no_bug(tmp_path: Path, redirection: str, code: int) -> None:
+    command = f'"{sys.executable}" -m launcher status {redirection}'
+    result = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == code, result.stderr
+    assert "unexpected" not in result.stderr and "Traceback" not in result.stderr

@@ -179,7 +179,7 @@ def main() -> int:
     """Runs the worker with the settings from standard input; returns the exit code."""
     log_to_stderr()
     if sys.stdin is None or sys.stdin.isatty():
-        sys.stderr.write("The engine is started by the launcher: python -m launcher start\n")
+        sys.stderr.write("The engine is started by the launcher: tts-launcher start\n")
         return ConfigError.exit_code
     try:
         return run_worker(parse_settings(WorkerSettings, read_settings_line()))

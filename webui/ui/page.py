@@ -61,6 +61,7 @@ def mount(
         "title": TITLE,
         "version": settings.version,
         "maxTextChars": settings.max_text_chars,
+        "logOut": f"{settings.root_path}/logout" if settings.token or settings.users else "",
         "languages": LANGUAGES,
         "catalogs": {code: assets.address(f"i18n/{code}.json") for code in LANGUAGES},
         "parts": wire(panels),

@@ -54,6 +54,7 @@ const keep = (values) => Object.entries(values).forEach(([name, value]) => remem
 function build(at, engine, store) {
   buildMasthead(at.masthead, {
     title: page.title,
+    logOut: page.logOut,
     languages: page.languages,
     theme: recall("theme", "auto"),
     onTheme: (theme) => remember("theme", theme),
