@@ -40,10 +40,12 @@ _PINNED_FOLDERS = {
 #: Folders that no variable names; the engines get the cache's root and use these.
 OWN_FOLDERS = ("jieba", "text-normalizer", "kokoro")
 #: For the children unless the user says otherwise. A Hub mirror carries no Xet data, and a blocked Xet host hangs a
-#: download for good, therefore it is off. Unbuffered, so that a log line is there when it was written.
+#: download for good, therefore it is off. Unbuffered, so that a log line is there when it was written. onnxruntime
+#: sends events to its maker since 1.29, and keeps an identifier in the home folder, unless it is told not to.
 _SWITCHES = {
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
     "DO_NOT_TRACK": "1",
     "PYTHONUNBUFFERED": "1",

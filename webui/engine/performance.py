@@ -89,7 +89,7 @@ class Performance:
         return shown
 
     def frames(self, cancellation: Cancellation) -> Iterator[bytes]:
-        """Speaks; see `webui.engine.base.Engine.synthesize` for what it raises."""
+        """Speaks, as pieces of whole frames; see `webui.engine.base.Engine.synthesize` for what it raises."""
         started = time.monotonic()
         notes = {"ignored": list(self.ignored)} if self.ignored else {}
         yield encode_event("start", sample_rate_hz=self._rate_hz, segments=self.shown_segments(), **notes)
@@ -103,12 +103,17 @@ class Performance:
             first = self._begun = part.segments[0].index
             for chunk in self._engine.synthesize(part.request, cancellation):
                 index = first + chunk.segment.index
+                news = b""
                 if index != current:
                     current = index
                     if current:
-                        yield encode_event("progress", **self._progress(current, started).to_json())
-                    yield encode_event("segment", index=current, text=chunk.segment.text, start_sample=samples)
-                yield from _pcm_frames(chunk.pcm.astype("<i2", copy=False).tobytes())
+                        news = encode_event("progress", **self._progress(current, started).to_json())
+                    news += encode_event("segment", index=current, text=chunk.segment.text, start_sample=samples)
+                # What comes at one moment travels as one piece.
+                frames = _pcm_frames(chunk.pcm.astype("<i2", copy=False).tobytes())
+                if piece := news + next(frames, b""):
+                    yield piece
+                yield from frames
                 samples += len(chunk.pcm)
         yield encode_event(
             "end",
