@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -45,6 +45,7 @@ from webui.api.job_speech import row_speaker
 from webui.api.offer import Offer
 from webui.api.openapi import build_document
 from webui.api.preparation import Preparation
+from webui.api.threads import SLOW_PLACES
 from webui.engine.pool import EnginePool
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
 from webui.guard import Guard, Limits
@@ -125,7 +126,7 @@ def _state_routes(figures: RequestMetrics, link: SupervisorLink, rules: AccessRu
 
 
 def _application(settings: PageSettings, runner: Runner | None) -> FastAPI:
-    return FastAPI(
+    app = FastAPI(
         title="tts-launcher",
         version=settings.version,
         docs_url=None,
@@ -133,6 +134,8 @@ def _application(settings: PageSettings, runner: Runner | None) -> FastAPI:
         openapi_url=None,
         lifespan=_lifespan(runner),
     )
+    app.state.slow_places = asyncio.Semaphore(SLOW_PLACES)
+    return app
 
 
 def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
@@ -154,6 +157,8 @@ def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
 def _add_error_answers(app: FastAPI, figures: RequestMetrics) -> None:
     app.add_exception_handler(LauncherError, _counted(figures, _launcher_error))
     app.add_exception_handler(ClientGoneError, _client_gone)
+    app.add_exception_handler(ClientDisconnect, _client_gone)
+    app.add_exception_handler(RecursionError, _too_deep)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(OSError, _counted(figures, _system_error))
     app.add_exception_handler(Exception, _counted(figures, _unexpected))
@@ -235,6 +240,12 @@ async def _launcher_error(request: Request, error: Exception) -> Response:
 
 async def _client_gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=GONE_STATUS)
+
+
+async def _too_deep(request: Request, _error: Exception) -> Response:
+    """JSON within JSON within JSON: Python reads it, and copies it no further than it can count."""
+    words = "Something in the request lies too deep within other things."
+    return error_answer(request, 400, words, fix="Send it flat.", code="too_deep")
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -31,17 +31,12 @@ from launcher.progress import Progress
 from webui import markup
 from webui.api import encoding
 from webui.engine.base import EngineInfo, SpeechRequest, Voice
+from webui.guard import CONTENT_SECURITY_POLICY
 from webui.settings import PageSettings
 from webui.ui.assets import Assets
 from webui.ui.page import mount
 
 RATE_HZ = 24_000
-#: What the service's guard sends with every answer; the page must work under it.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; font-src 'self' data:; "
-    "object-src 'none'; base-uri 'self'"
-)
 INFO = EngineInfo(
     name="sine",
     title={"en": "Sine", "zh": "正弦"},
@@ -236,7 +231,10 @@ class Policy:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"content-security-policy", POLICY.encode())]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+                ]
             await send(message)
 
         # A test that ends a connection in the middle raises this; the server then closes it, as a crash would.

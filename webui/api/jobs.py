@@ -19,7 +19,7 @@ from launcher.errors import SpeechError
 from webui.api.body import read_object
 from webui.api.downloads import attachment
 from webui.api.job_bodies import changed_row, wanted_job
-from webui.api.queries import whole
+from webui.api.queries import path_number, whole
 from webui.api.threads import in_parts, in_thread
 from webui.audio import MEDIA_TYPES
 from webui.engine.streaming import StreamedAnswer
@@ -152,10 +152,10 @@ def _row_routes(store: JobStore, runner: Runner, max_text_chars: int) -> _Part:
 
     return [
         ("GET", "/{id}/rows", listing),
-        ("GET", "/{id}/rows/{position:int}", one),
-        ("PATCH", "/{id}/rows/{position:int}", change),
-        ("POST", "/{id}/rows/{position:int}/retry", retry),
-        ("GET", "/{id}/rows/{position:int}/audio", audio),
+        ("GET", "/{id}/rows/{position}", one),
+        ("PATCH", "/{id}/rows/{position}", change),
+        ("POST", "/{id}/rows/{position}/retry", retry),
+        ("GET", "/{id}/rows/{position}/audio", audio),
     ]
 
 
@@ -245,7 +245,7 @@ def _id(request: Request) -> str:
 
 
 def _place(request: Request) -> tuple[str, int]:
-    return _id(request), int(request.path_params["position"])
+    return _id(request), path_number(request, "position")
 
 
 def _format(request: Request) -> str:

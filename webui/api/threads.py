@@ -17,6 +17,8 @@ from launcher.errors import FULL_ERRNOS, DiskFullError, SpeechError, StorageErro
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
+#: Recordings that are decoded, and files that are read, at the same time; Python gives us five threads or more.
+SLOW_PLACES = 2
 _CHUNK_BYTES = 1024 * 1024
 
 
@@ -31,6 +33,20 @@ async def in_thread(call: Callable[Parameters, Result], *args: Parameters.args, 
         return await asyncio.to_thread(call, *args, **kwargs)
     except OSError as error:
         raise _storage_error(error) from error
+
+
+async def in_slow_thread(
+    request: Request, call: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> Result:
+    """As `in_thread`, for what takes seconds: a few at a time, so that a thread is left for everything else.
+
+    Args:
+        request: whose application counts them.
+        call: what is done, with ``args`` and ``kwargs``.
+    """
+    places: asyncio.Semaphore = request.app.state.slow_places
+    async with places:
+        return await in_thread(call, *args, **kwargs)
 
 
 @contextlib.asynccontextmanager

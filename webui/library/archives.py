@@ -19,6 +19,8 @@ from webui.library.decoding import Decoder
 MEDIA_TYPE = "application/zip"
 #: Most entries that are looked at, and most bytes of a JSON or YAML entry.
 MAX_ENTRIES, MAX_TEXT_BYTES = 20_000, 8 * 1024 * 1024
+#: Of the list of entries at a zip file's end: 20,000 of them with names of 150 letters.
+MAX_LIST_BYTES = 4 * 1024 * 1024
 _COPY_BYTES = 1024 * 1024
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 #: The zip format knows no year before; one time for all makes equal content an equal file.
@@ -67,6 +69,17 @@ def stream_zip(texts: Iterable[tuple[str, str]], files: Iterable[tuple[str, Path
     yield outlet.take()
 
 
+class _Bounded(io.BufferedReader):
+    """A file of which nobody reads much at once: a zip file's list of entries is read whole before it is looked at."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = MAX_LIST_BYTES + 1 if size is None or size < 0 else min(size, MAX_LIST_BYTES + 1)
+        data = super().read(wanted)
+        if len(data) > MAX_LIST_BYTES:
+            raise zipfile.BadZipFile("the list of entries is too long")
+        return data
+
+
 class Archive:
     """A zip file that somebody sent.
 
@@ -81,13 +94,16 @@ class Archive:
     """
 
     def __init__(self, path: Path) -> None:
+        self._file = _Bounded(io.FileIO(path))
         try:
-            self._zip = zipfile.ZipFile(path)
+            self._zip = zipfile.ZipFile(self._file)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            self._file.close()
             raise bad_archive("The file is no zip file that can be read.") from error
         entries = self._zip.infolist()
         if len(entries) > MAX_ENTRIES:
             self._zip.close()
+            self._file.close()
             raise bad_archive(f"The zip file has {len(entries)} entries, more than {MAX_ENTRIES}.")
         # Windows' own archiver has written backslashes; a repeated name counts once, the last one, as zip tools do.
         self.decoder = Decoder()
@@ -98,6 +114,7 @@ class Archive:
 
     def __exit__(self, *_: object) -> None:
         self._zip.close()
+        self._file.close()
         self.decoder.close()
 
     @property
