@@ -115,15 +115,15 @@ def test_the_prefix_of_a_proxy_twice_is_no_way_around_the_guard(engine: WorkerPr
 
 def test_nothing_that_a_person_names_is_searched_for_ever() -> None:
     # Each of these would take from an hour to years, if its time grew with the square of its length.
-    marks = "a" + "\u0315" * 2_000_000 + "\u0300" * 2_000_000
+    marks = "a" + "\u0315" * 500_000 + "\u0300" * 500_000
     for wrong in (lambda: read_name(marks, "preset"), lambda: read_tags([marks]), lambda: read_tags(marks)):
         with pytest.raises(SpeechError):
             wrong()
-    wide = " " * 4_000_000
+    wide = " " * 1_000_000
     for name, text in (
         *(("a.md", f"# a{wide}b"), ("a.md", f"# a{wide}#{wide}b"), ("a.md", f"a{wide}\n- b"), ("a.md", f"> {wide}b")),
         *(("a.srt", f"00:00:01,000{wide}x"), ("a.srt", f"{wide}1\n00:00:01,000 --> 00:00:02,000\nhi")),
-        *(("a.csv", f"text{wide}\nb"), ("a.csv", "text," + "a," * 1_000_000 + "\n1"), ("a.jsonl", "[" * 1_000_000)),
+        *(("a.csv", f"text{wide}\nb"), ("a.csv", "text," + "a," * 300_000 + "\n1"), ("a.jsonl", "[" * 1_000_000)),
     ):
         found = read(text.encode(), name, max_text_chars=20_000)
         assert found.rows or found.problems, name
@@ -153,6 +153,7 @@ def test_the_longest_term_is_read_first_wherever_it_stands(text: str, pairs: lis
 
 
 def test_a_glossary_file_cannot_bring_the_page_down(client: httpx.Client) -> None:
+    before = client.get("/api/glossary").json()
     laughs = "a: &a [x, x]\n" + "".join(
         f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(24)
     )
@@ -165,7 +166,7 @@ def test_a_glossary_file_cannot_bring_the_page_down(client: httpx.Client) -> Non
         "!!python/name:os.system",
     ):
         assert client.post("/api/glossary/import", content=text).status_code == 400, text[:20]
-    assert client.get("/api/glossary").json()["terms"] == []
+    assert client.get("/api/glossary").json() == before
 
 
 def test_the_list_of_a_zip_file_is_bounded_before_it_is_read(client: httpx.Client, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from launcher.frames import MEDIA_TYPE, encode_event, encode_pcm
 from launcher.progress import Progress
 from webui import markup
 from webui.api import encoding
+from webui.api.threads import SLOW_PLACES
 from webui.engine.base import EngineInfo, SpeechRequest, Voice
 from webui.guard import CONTENT_SECURITY_POLICY
 from webui.settings import PageSettings
@@ -260,6 +261,7 @@ def build(
 ) -> ASGIApp:
     """The application: routes first, then the page; ``tabs`` and ``assets`` as `webui.ui.page.mount` takes them."""
     app = FastAPI()
+    app.state.slow_places = asyncio.Semaphore(SLOW_PLACES)
     app.router.routes += encoding.routes()
     add_routes(app, service)
     return Policy(mount(app, settings=settings(**changes), tabs=tabs, assets=assets))
