@@ -182,6 +182,9 @@ def test_the_list_of_a_zip_file_is_bounded_before_it_is_read(client: httpx.Clien
     (tmp_path / "many.zip").write_bytes(whole.getvalue())
     with Archive(tmp_path / "many.zip") as found:
         assert len(found.names) == 15_000
+        found.extract(found.names[0], tmp_path / "one", 10)
+    with Archive(tmp_path / "many.zip", patience_s=0.0) as slow, pytest.raises(SpeechError, match="too long"):
+        slow.extract(slow.names[0], tmp_path / "one", 10)
 
 
 def test_a_file_that_takes_long_to_read_keeps_nobody_waiting(client: httpx.Client) -> None:

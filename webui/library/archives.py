@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ MEDIA_TYPE = "application/zip"
 MAX_ENTRIES, MAX_TEXT_BYTES = 20_000, 8 * 1024 * 1024
 #: Of the list of entries at a zip file's end: 20,000 of them with names of 150 letters.
 MAX_LIST_BYTES = 4 * 1024 * 1024
+#: Of one import, in seconds: a thousand ordinary recordings take three minutes.
+PATIENCE_S = 600.0
 _COPY_BYTES = 1024 * 1024
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 #: The zip format knows no year before; one time for all makes equal content an equal file.
@@ -85,6 +88,7 @@ class Archive:
 
     Args:
         path: where it lies.
+        patience_s: from when on nothing more is taken out of it: a thousand recordings may each be slow to decode.
 
     Attributes:
         decoder: for the recordings in it; ends with the archive.
@@ -93,7 +97,8 @@ class Archive:
         SpeechError: when it is no zip file, or one that is not ours to read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience_s: float = PATIENCE_S) -> None:
+        self._deadline = time.monotonic() + patience_s
         self._file = _Bounded(io.FileIO(path))
         try:
             self._zip = zipfile.ZipFile(self._file)
@@ -148,8 +153,10 @@ class Archive:
         """Writes one entry to a path that the caller chose.
 
         Raises:
-            SpeechError: when it is missing, damaged or larger than ``max_bytes``.
+            SpeechError: when it is missing, damaged or larger than ``max_bytes``, or the archive took too long.
         """
+        if time.monotonic() >= self._deadline:
+            raise bad_archive(f"The zip file took too long, so {name!r:.100} was left out.")
         with self._opened(name) as source, target.open("wb") as file:
             self._copy(source, file, name, max_bytes)
 
