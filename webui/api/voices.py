@@ -89,7 +89,7 @@ def _files(library: Library) -> list[Route]:
         return JSONResponse(_described(recording))
 
     async def export(request: Request) -> Response:
-        parts = in_parts(await in_thread(partial(_export, library, names(request, "ids"))))
+        parts = in_parts(request, await in_thread(partial(_export, library, names(request, "ids"))))
         headers = {**_FRESH, **attachment("voices.zip")}
         return StreamedAnswer(parts, media_type=MEDIA_TYPE, headers=headers)
 
