@@ -262,7 +262,10 @@ async def _system_error(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    logging.getLogger(__name__).error("%s %s failed", request.method, request.url.path, exc_info=error)
+    path = request.url.path
+    # Gradio raises for what is merely a wrong request of somebody's: a line is enough.
+    told = None if path.startswith("/gradio_api/") else error
+    logging.getLogger(__name__).error("%s %.200r failed: %.200r", request.method, path, error, exc_info=told)
     return error_answer(
         request, 500, "Something went wrong here.", fix="The log has the details: launcher logs.", code="internal_error"
     )

@@ -206,7 +206,8 @@ class Guard:
         try:
             await self.app(visit.scope, body.receive, guarded_send)
         except Exception:
-            if not body.is_refused:
+            # What was answered with 500 is in the log; what breaks off in the midst must break the connection, too.
+            if not body.is_refused and status != 500:
                 raise
         finally:
             if visit.event and not body.is_refused:
