@@ -285,6 +285,15 @@ def _unexpected(error: BaseException | None, context: Context) -> LauncherError:
     """A bug as a sentence; its traceback is kept, or shown while debugging."""
     import traceback
 
+    if (
+        isinstance(error, ModuleNotFoundError)
+        and error.name
+        and error.name.partition(".")[0] not in ("launcher", "webui")
+    ):
+        return LauncherError(
+            f"The package {error.name} is not installed for {sys.executable}.",
+            fix="Run scripts/start, which installs it, or use .venv/bin/tts-launcher.",
+        )
     try:
         config = context.load_config()
     except LauncherError:

@@ -151,7 +151,9 @@ def engine(value: str) -> str:
 def app(value: str) -> str:
     """``builtin`` or the name of a profile; whether there is such a profile is known when it starts."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", value, re.ASCII):
-        raise BadValue("is not the name of an app.", "Use builtin, index-tts, heygem, or what `apps ls` shows.")
+        raise BadValue(
+            "is not the name of an app.", "Use builtin, index-tts, heygem, or what `tts-launcher apps ls` shows."
+        )
     return value
 
 
