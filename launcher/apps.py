@@ -287,6 +287,7 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
         "tls_cert": config.tls_cert,
         "tls_key": config.tls_key,
         "audit_dir": str(instance_paths(config).log_dir),
+        "ended_sessions": str(instance_paths(config).ended_sessions),
         "rate_limit": config.rate_limit,
         "max_connections": config.max_connections,
         "temp_bytes": config.temp_bytes,

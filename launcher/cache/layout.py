@@ -40,10 +40,12 @@ _PINNED_FOLDERS = {
 #: Folders that no variable names; the engines get the cache's root and use these.
 OWN_FOLDERS = ("jieba", "text-normalizer", "kokoro")
 #: For the children unless the user says otherwise. A Hub mirror carries no Xet data, and a blocked Xet host hangs a
-#: download for good, therefore it is off. Unbuffered, so that a log line is there when it was written.
+#: download for good, therefore it is off. Unbuffered, so that a log line is there when it was written. onnxruntime
+#: sends events to its maker since 1.29, and keeps an identifier in the home folder, unless it is told not to.
 _SWITCHES = {
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
     "DO_NOT_TRACK": "1",
     "PYTHONUNBUFFERED": "1",
@@ -87,6 +89,7 @@ class InstancePaths:
         root: its folder.
         run_file, lock_file: who runs, and the lock that only the living hold.
         log_dir: rotating logs.
+        ended_sessions: logins that somebody has ended before their time.
         temp_dir: uploads and generated sound; private (0700), emptied by whoever starts.
         runtime_dir: sockets; private (0700), short enough for a Unix socket's name.
         library_dir: voices, presets, glossary and history; private (0700), made by the page's process.
@@ -97,6 +100,7 @@ class InstancePaths:
     run_file: Path
     lock_file: Path
     log_dir: Path
+    ended_sessions: Path
     temp_dir: Path
     runtime_dir: Path
     library_dir: Path
@@ -127,6 +131,7 @@ def instance_paths(config: Config | tuple[Path, str]) -> InstancePaths:
         run_file=root / "run.json",
         lock_file=root / "run.lock",
         log_dir=root / "logs",
+        ended_sessions=root / "ended_sessions",
         temp_dir=root / "tmp",
         runtime_dir=_runtime_dir(root),
         library_dir=root / "library",

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher import __version__
-from launcher.access import AccessRules
+from launcher.access import AccessRules, EndedSessions
 from launcher.access.audit import AuditLog
 from launcher.access.clients import parse_networks
+from launcher.access.ended import forget_expired
 from launcher.alarms import telling
 from launcher.alarms.duty import Duty, Instance
 from launcher.alarms.watch import look
@@ -231,7 +232,9 @@ def _assemble(
 
 def _settings(config: Config, paths: InstancePaths, addresses: Addresses, tls: ssl.SSLContext | None) -> Settings:
     return Settings(
-        rules=AccessRules(addresses.token, config.allowed_hosts, config.user_tokens),
+        rules=AccessRules(
+            addresses.token, config.allowed_hosts, config.user_tokens, EndedSessions(paths.ended_sessions)
+        ),
         root_path=config.root_path,
         trusted=parse_networks(config.trusted_proxies),
         tls=tls,
@@ -292,6 +295,7 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
         remove_dead_sockets(paths.runtime_dir, keep=Path(addresses.control.partition(":")[2]).name)
         warnings = prepare(config)
         _empty(paths.temp_dir)
+        forget_expired(paths.ended_sessions)
         texts = config.warnings
         if config.app == BUILTIN:
             choice = choose(config)

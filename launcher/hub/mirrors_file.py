@@ -17,13 +17,13 @@ import contextlib
 import json
 import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from launcher.config.mirror_list import BUILT_IN_WORDS, DEFAULT_CONNECTIONS, MirrorEntry, entry
 from launcher.config.parsers import BadValue
+from launcher.config.toml_file import parse_toml
 from launcher.errors import ConfigError, StorageError
 
 #: The longest list that a person keeps is a few kilobytes.
@@ -110,17 +110,7 @@ def _read(path: Path) -> str:
 
 
 def _parse(path: Path, text: str) -> tuple[MirrorEntry | str, ...]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{path} is not TOML: {error}.", fix="Correct that line; docs/mirrors.md shows one."
-        ) from None
+    values = parse_toml(path, text, fix="Correct that line; docs/mirrors.md shows one.")
     try:
         return _entries(values)
     except BadValue as bad:
