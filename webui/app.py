@@ -34,6 +34,7 @@ from webui.api import (
     openai_voice_routes,
     presets,
     readings,
+    recordings,
     speech,
     status,
     system,
@@ -52,6 +53,7 @@ from webui.guard import Guard, Limits
 from webui.jobs.runner import Runner
 from webui.jobs.store import JobStore
 from webui.library.library import Library
+from webui.library.uploads import Uploads
 from webui.metrics.measured import CountAnswers, Measured
 from webui.metrics.requests import RequestMetrics
 from webui.settings import PageSettings
@@ -92,7 +94,8 @@ def create_app(
     figures = RequestMetrics(lambda: synthesis.waiting)
     synthesis.measure = lambda frames: Measured(figures).frames(frames)
     offer = Offer(engine, link, library)
-    preparation = Preparation(library, offer)
+    uploads = Uploads(Path(settings.temp_dir) / "recordings")
+    preparation = Preparation(library, offer, uploads)
     runner = _runner(jobs, synthesis, offer, preparation)
     app = _application(settings, runner)
     rules = _rules(settings)
@@ -102,7 +105,7 @@ def create_app(
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
         *encoding.routes(),
         *readings.routes(engine, offer, preparation),
-        *_library_routes(library, offer),
+        *_library_routes(library, offer, uploads),
         *_job_routes(jobs, runner, offer, settings.max_text_chars),
         *login.routes(rules),
         *docs.routes(build_document(settings.version, settings.max_text_chars)),
@@ -164,11 +167,11 @@ def _add_error_answers(app: FastAPI, figures: RequestMetrics) -> None:
     app.add_exception_handler(Exception, _counted(figures, _unexpected))
 
 
-def _library_routes(library: Library | None, offer: Offer) -> list[Route]:
+def _library_routes(library: Library | None, offer: Offer, uploads: Uploads) -> list[Route]:
     if library is not None:
         parts = [route for part in (voices, presets, glossary, history) for route in part.routes(library)]
-        return [*parts, *openai_voice_routes.routes(library, offer)]
-    paths = ("/api/voices", "/api/presets", "/api/glossary", "/api/history", "/v1/audio/voices")
+        return [*parts, *recordings.routes(library, uploads), *openai_voice_routes.routes(library, offer)]
+    paths = ("/api/voices", "/api/recordings", "/api/presets", "/api/glossary", "/api/history", "/v1/audio/voices")
     return [Route(f"{path}{{rest:path}}", _library_away, methods=_ANY_METHOD) for path in paths]
 
 

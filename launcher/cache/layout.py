@@ -40,15 +40,17 @@ _PINNED_FOLDERS = {
 #: Folders that no variable names; the engines get the cache's root and use these.
 OWN_FOLDERS = ("jieba", "text-normalizer", "kokoro")
 #: For the children unless the user says otherwise. A Hub mirror carries no Xet data, and a blocked Xet host hangs a
-#: download for good, therefore it is off. Unbuffered, so that a log line is there when it was written.
+#: download for good, therefore it is off. Unbuffered, so that a log line is there when it was written. onnxruntime
+#: sends events to its maker since 1.29, and keeps an identifier in the home folder, unless it is told not to.
 _SWITCHES = {
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
     "DO_NOT_TRACK": "1",
     "PYTHONUNBUFFERED": "1",
 }
-_PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _UNPROXIED = ("localhost", "127.0.0.1", "::1")
 
 
@@ -189,7 +191,7 @@ def child_environment(config: Config, base: Mapping[str, str]) -> dict[str, str]
     for name, value in _SWITCHES.items():
         if not environment.get(name):
             environment[name] = value
-    if any(environment.get(name) for name in _PROXY_NAMES):
+    if any(environment.get(name) for name in PROXY_NAMES):
         listed = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
         direct = ",".join(dict.fromkeys([*filter(None, (part.strip() for part in listed.split(","))), *_UNPROXIED]))
         environment["no_proxy"] = environment["NO_PROXY"] = direct

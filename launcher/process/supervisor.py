@@ -26,7 +26,7 @@ from launcher.process.ending import Ending
 from launcher.process.engines import Engines
 from launcher.process.facts import observe
 from launcher.process.health import CrashBudget
-from launcher.process.keeper import Hooks, Keeper, Spawn
+from launcher.process.keeper import RESTART_GRACE_S, Hooks, Keeper, Spawn
 from launcher.process.listener import Listener
 from launcher.process.loop import Loop
 from launcher.process.run_settings import Settings
@@ -249,6 +249,7 @@ class Supervisor:
             patience=self._settings.patience,
             times=self._times,
             spawn=self._spawn,
+            grace_s=max(RESTART_GRACE_S, self._settings.stop_grace_s),
         )
 
     def _hooks(self, spec: ChildSpec) -> Hooks:

@@ -61,14 +61,19 @@ class Performance:
         self._begun = 0  # segments of the parts before the one that is spoken
 
     def shown_segments(self) -> list[dict[str, Any]]:
-        """Every segment as JSON, with what its tags say: ``emotion``, ``speed``, ``pause_s`` where there is one."""
-        return [
+        """Every segment as JSON, with what its tags say: ``emotion``, ``speed``, ``pause_s`` (silence before it) where
+        there is one, and ``pause_after_s`` of the last.
+        """
+        shown = [
             {"index": segment.index, "text": segment.text, "language": segment.language}
             | part.said
             | ({"pause_s": part.pause_s} if part.pause_s and segment is part.segments[0] else {})
             for part in self.parts
             for segment in part.segments
         ]
+        if self.parts[-1].request is None:
+            shown[-1]["pause_after_s"] = self.parts[-1].pause_s
+        return shown
 
     def described_segments(self) -> list[dict[str, Any]]:
         """`shown_segments` with ``tokens`` and ``symbols`` where the engine knows them."""
@@ -84,7 +89,7 @@ class Performance:
         return shown
 
     def frames(self, cancellation: Cancellation) -> Iterator[bytes]:
-        """Speaks; see `webui.engine.base.Engine.synthesize` for what it raises."""
+        """Speaks, as pieces of whole frames; see `webui.engine.base.Engine.synthesize` for what it raises."""
         started = time.monotonic()
         notes = {"ignored": list(self.ignored)} if self.ignored else {}
         yield encode_event("start", sample_rate_hz=self._rate_hz, segments=self.shown_segments(), **notes)
@@ -98,12 +103,17 @@ class Performance:
             first = self._begun = part.segments[0].index
             for chunk in self._engine.synthesize(part.request, cancellation):
                 index = first + chunk.segment.index
+                news = b""
                 if index != current:
                     current = index
                     if current:
-                        yield encode_event("progress", **self._progress(current, started).to_json())
-                    yield encode_event("segment", index=current, text=chunk.segment.text, start_sample=samples)
-                yield from _pcm_frames(chunk.pcm.astype("<i2", copy=False).tobytes())
+                        news = encode_event("progress", **self._progress(current, started).to_json())
+                    news += encode_event("segment", index=current, text=chunk.segment.text, start_sample=samples)
+                # What comes at one moment travels as one piece.
+                frames = _pcm_frames(chunk.pcm.astype("<i2", copy=False).tobytes())
+                if piece := news + next(frames, b""):
+                    yield piece
+                yield from frames
                 samples += len(chunk.pcm)
         yield encode_event(
             "end",
