@@ -51,5 +51,5 @@ def inspect(pcm: Pcm, rate_hz: int, asked: Asked, pace: Pace | None = None) -> t
         return tuple(findings), pace
     syllables = count_syllables(asked.text, asked.language)
     findings += pace_findings(sound.active_s, syllables, asked.language, asked.speed, pace)
-    findings += repeat_findings(sound, asked.text, asked.speed)
+    findings += repeat_findings(sound, asked.text, asked.speed, pace.least_s(syllables, asked.language, asked.speed))
     return tuple(findings), pace if findings else pace.after(sound.active_s * asked.speed, syllables)

@@ -21,7 +21,7 @@ _LEAD_S, _TAIL_S = 0.6, 1.2
 #: Longest pause inside: without any sign that asks for one, at a comma, at a sentence's end, at an ellipsis or a new
 #: line. Readers pause 0.2 to 1 s (E. Campione and J. Veronis, "A large-scale multilingual study of silent pause
 #: duration", Speech Prosody 2002: medians about 0.5 s, 2 % above 1.5 s).
-_PAUSES_S = (0.7, 1.0, 1.4, 2.0)
+_PAUSES_S = (0.8, 1.0, 1.4, 2.0)
 _SIGNS = (r"[,，、;；:：()（）\"“”'’「」]", r"[.。!！?？]", r"\.\.\.|…|——|--|—|\n")
 #: Full scale, and how many samples in a row must lie there before a peak is a flat top and not a peak.
 _FULL_SCALE, _FLAT_SAMPLES = 0.999, 3

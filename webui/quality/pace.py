@@ -14,11 +14,13 @@ from webui.quality.syllables import Syllables
 
 #: Syllables a second, pauses left out: slower and quicker than anybody reads. Readers of fluent text are at 6.2
 #: (English), 5.2 (Mandarin), 7.8 (Japanese, Spanish): F. Pellegrino, C. Coupe, E. Marsico, "A cross-language
-#: perspective on speech information rate", Language 87 (2011); here half of that and less, and 1.7 times as much.
-_RATES = {"zh": (1.9, 9.5), "en": (2.0, 10.5), "ja": (2.6, 13.0), "es": (2.6, 13.0)}
-_ANY_RATE = (1.9, 11.0)
+#: perspective on speech information rate", Language 87 (2011); here a third of that and half as much again.
+_RATES = {"zh": (1.9, 8.5), "en": (2.0, 9.5), "ja": (2.6, 12.0), "es": (2.6, 12.0)}
+_ANY_RATE = (1.9, 9.5)
 #: What a word alone takes longer: its first and last sound, a breath.
 _SLACK_S = 0.6
+#: The same readers' own rates, and how far above its usual rate a voice gets in one sentence.
+_USUAL_RATES, _ANY_USUAL_RATE, _HASTE = {"zh": 5.2, "en": 6.2, "ja": 7.8, "es": 7.8}, 5.7, 1.4
 #: Syllables after which a voice's own pace is known, and how far one segment may be from it: the first and the last
 #: decile of sentences of one reader differ by a third.
 _KNOWN_AFTER = 24.0
@@ -43,6 +45,11 @@ class Pace:
     def per_second(self) -> float | None:
         """Syllables a second; ``None`` until enough is known."""
         return self.syllables / self.seconds if self.syllables >= _KNOWN_AFTER and self.seconds else None
+
+    def least_s(self, syllables: Syllables, language: str, speed: float) -> float:
+        """Seconds below which a text is hardly said whole, pauses left out."""
+        usual = self.per_second or _USUAL_RATES.get(language, _ANY_USUAL_RATE)
+        return syllables.likely / (usual * _HASTE * max(speed, 0.1))
 
     def after(self, seconds: float, syllables: Syllables) -> Pace:
         """The pace with a segment more, whose seconds are at natural speed."""

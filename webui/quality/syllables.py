@@ -19,6 +19,7 @@ _SMALL_KANA = frozenset("ゃゅょャュョぁぃぅぇぉァィゥェォ")
 _VOWELS = re.compile(r"[aeiouyàáâãäåæèéêëìíîïòóôõöøùúûüýāēīōūǎěǐǒǔ]+")
 _SILENT_E = re.compile(r"(?<=[^aeiouyl])e$|(?<=[^aeioutd])ed$")
 #: Signs that some languages read aloud: "per cent", "百分之".
+_THRICE = re.compile(r"([a-z])\1\1", re.IGNORECASE)
 #: Of a text whose own repetitions are looked for: a segment has fewer, and time grows with their square.
 _MAX_TOKENS = 400
 _READ_SIGNS = frozenset("%‰°℃$€£¥￥+=×÷<>&@#*/~±№§∶:.-")
@@ -98,7 +99,9 @@ def _of_sign(character: str, language: str) -> Syllables:
 
 
 def repeats_itself(text: str) -> bool:
-    """Whether the text itself says something twice in a row, or nearly so: "very very", "一个苹果，两个苹果"."""
+    """Whether the text itself says something twice in a row, or nearly so: "very very", "一个苹果，两个苹果", "www"."""
+    if _THRICE.search(text):
+        return True
     tokens = list(_spoken_tokens(text))[:_MAX_TOKENS]
     for lag in range(1, len(tokens) // 2 + 1):
         same = [a == b for a, b in zip(tokens, tokens[lag:], strict=False)]
