@@ -302,9 +302,16 @@ def main() -> int:
         report = measure(options.sounds, None)
     else:
         import voice_judges
-        from webui.quality.ear import ListeningProcess
+        from webui.quality.ear import REPOSITORY, ListeningProcess
 
-        with voice_judges.recogniser_folder() as cache:
+        with voice_judges.recogniser_folder() as model:
+            cache = model / "hub"
+            snapshot = cache / f"models--{REPOSITORY.replace('/', '--')}" / "snapshots" / "here"
+            snapshot.mkdir(parents=True)
+            for file in filter(Path.is_file, model.iterdir()):
+                (snapshot / file.name).symlink_to(file)
+            (snapshot.parent.parent / "refs").mkdir()
+            (snapshot.parent.parent / "refs" / "main").write_text("here", encoding="ascii")
             ear = ListeningProcess((sys.executable, "-u", "-m", "webui.quality.recogniser"), cache, 2)
             report = measure(options.sounds, ear)
             ear.close()
