@@ -302,6 +302,7 @@ def main() -> int:
         report = measure(options.sounds, None)
     else:
         import voice_judges
+
         from webui.quality.ear import REPOSITORY, ListeningProcess
 
         with voice_judges.recogniser_folder() as model:

@@ -30,7 +30,7 @@ REPOSITORY = "Systran/faster-whisper-base"
 _FILES = ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt")
 #: Share of the words, and number of them, from which on a segment is misread: the embedded voice's sentences are read
 #: back with fewer errors than that (docs/quality.md has the figures).
-_MISREAD_SHARE, _MISREAD_WORDS = 0.34, 3
+_MISREAD_SHARE, _MISREAD_WORDS = 0.4, 4
 #: The first answer waits for the model, which a cold disk takes seconds for.
 _ANSWER_S = 60.0
 _READ_BYTES = 1 << 16

@@ -30,7 +30,7 @@ _CLIPPED_SHARE = 0.0005
 #: Mean from which a waveform is off its middle: 26 dB below full scale; speech is symmetrical within 1 %.
 _OFFSET = 0.05
 #: Below its loudness by how much the last sound may be at least, and how much of it is looked at.
-_CUT_DB, _END_S = 20.0, 0.012
+_CUT_DB, _END_S = 24.0, 0.02
 
 
 def level_findings(sound: Sound, text: str, speed: float) -> Iterator[Finding]:

@@ -20,11 +20,12 @@ _SHORTEST_S, _LONGEST_S = 0.5, 6.0
 _MOST_S = 60.0
 #: How alike two stretches must be (cosine of spectra over the stretch), how much more for each second that they are
 #: shorter than the third number, and how much of them must be speech.
-_ALIKE, _ALIKE_SHORT, _LONG_S, _SPEECH = 0.68, 0.25, 0.9, 0.6
+_ALIKE, _ALIKE_SHORT, _LONG_S, _SPEECH = 0.68, 0.25, 0.9, 0.5
 #: Frames on either side that count together: a word said twice is not said the same way to the hundredth.
 _CONTEXT, _SLACK = 2, 3
-#: A held sound: frames this far apart are this much alike, for so long. Vowels last 0.3 s, the longest 0.6 s.
-_HELD_STEP, _HELD_ALIKE, _HELD_S = 5, 0.98, 1.0
+#: A held sound: frames this far apart, each the mean of so many, are this much alike, for so long. In the embedded
+#: voice's sentences it is 0.4 s at most.
+_HELD_STEP, _HELD_MEAN, _HELD_ALIKE, _HELD_S = 5, 3, 0.95, 0.8
 
 
 def repeat_findings(sound: Sound, text: str, speed: float, least_s: float) -> Iterator[Finding]:
@@ -49,9 +50,10 @@ def repeat_findings(sound: Sound, text: str, speed: float, least_s: float) -> It
 
 def longest_held_s(sound: Sound) -> float:
     """Seconds of the longest stretch whose sound does not change."""
-    shapes = directions(sound.bands)
-    if len(shapes) <= _HELD_STEP:
+    if len(sound.bands) <= _HELD_STEP + _HELD_MEAN:
         return 0.0
+    padded = np.pad(sound.bands, ((_HELD_MEAN // 2, _HELD_MEAN // 2), (0, 0)), mode="edge")
+    shapes = directions(np.lib.stride_tricks.sliding_window_view(padded, _HELD_MEAN, axis=0).mean(axis=2))
     same = (shapes[:-_HELD_STEP] * shapes[_HELD_STEP:]).sum(axis=1) > _HELD_ALIKE
     same &= sound.is_active[:-_HELD_STEP] & sound.is_active[_HELD_STEP:]
     edges = np.flatnonzero(np.diff(np.concatenate([[False], same, [False]]).astype(np.int8)))

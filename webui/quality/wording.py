@@ -15,7 +15,8 @@ from webui.text import HAN
 
 #: Languages whose words can be compared so; the characters of Japanese have too many readings.
 COMPARED = ("zh", "en", "es", "mixed")
-_TOKEN = re.compile(rf"{HAN.pattern}|[^\W\d_]+(?:['’][^\W\d_]+)*")
+_LETTER = rf"(?:(?!{HAN.pattern})[^\W\d_])"
+_TOKEN = re.compile(rf"{HAN.pattern}|{_LETTER}+(?:['’]{_LETTER}+)*")
 _NUMERALS = frozenset("零〇一二两兩三四五六七八九十百千万萬亿億点點")
 _NUMBER_WORDS = frozenset(
     re.findall(
