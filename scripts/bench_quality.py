@@ -48,7 +48,7 @@ EMOTIONS = (
 )
 SPEEDS = (1.0, 1.0, 1.3, 0.8, 1.0, 1.6, 0.6)
 #: Sentences of each page of the documentation.
-HELD_OUT = 60
+HELD_OUT = 40
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,7 @@ export class AdvancedPanel {
     const [draws, lasts] = [this.#can("generation_parameters"), this.#can("duration")];
     this.panel.hidden = !this.#engine.info;
     this.#drawing.hidden = !draws;
+    this.#reset.hidden = !draws && !lasts;
     this.#rows.get("duration_factor").input.parentElement.hidden = !lasts;
   }
 
