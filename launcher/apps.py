@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher import __version__
-from launcher.cache.layout import cache_dir, child_environment, hub_cache, instance_paths
+from launcher.cache.layout import PROXY_NAMES, cache_dir, child_environment, hub_cache, instance_paths
 from launcher.config import Config
 from launcher.engines.choice import EngineChoice, choose
 from launcher.engines.environments import EMBEDDED_ENGINE
@@ -266,6 +266,8 @@ def errand_spec(config: Config, addresses: Addresses, base: Mapping[str, str]) -
 
 
 def _page(config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str]) -> ChildSpec:
+    # It asks this machine alone, and its HTTP library fails at its import when a proxy is of a kind that it lacks.
+    environment = {name: value for name, value in environment.items() if name not in PROXY_NAMES}
     settings = {
         "instance": config.instance,
         "version": __version__,
@@ -285,6 +287,7 @@ def _page(config: Config, addresses: Addresses, folder: Path, environment: Mappi
         "tls_cert": config.tls_cert,
         "tls_key": config.tls_key,
         "audit_dir": str(instance_paths(config).log_dir),
+        "ended_sessions": str(instance_paths(config).ended_sessions),
         "rate_limit": config.rate_limit,
         "max_connections": config.max_connections,
         "temp_bytes": config.temp_bytes,

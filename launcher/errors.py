@@ -7,6 +7,7 @@
     ├── PortError           3   the port belongs to somebody else, or cannot be bound
     ├── NotRunningError     4   there is no instance to talk to
     ├── StorageError        5   a path is not writable, a disk is full, a file is damaged
+    │   └── DiskFullError   5   there is no room left on a disk
     ├── EngineError         6   the speech engine is missing, failed to load, or died
     ├── StopError           7   a process survived every means that we may use
     ├── SpeechError         8   the request for speech is wrong (text, voice, emotion, format)
@@ -19,8 +20,11 @@ what to do; neither ever holds a secret. The number is the exit code of the comm
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 
+#: What the system says when a disk, or somebody's share of it, is full.
+FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 #: Codes of an `EngineError`.
 ENGINE_ERROR, OUT_OF_MEMORY = "engine_error", "out_of_memory"
 
@@ -66,6 +70,10 @@ class StorageError(LauncherError):
     """A path is not writable, a disk is full or a file is damaged."""
 
     exit_code = 5
+
+
+class DiskFullError(StorageError):
+    """There is no room left on a disk, or none that may be used."""
 
 
 class EngineError(LauncherError):

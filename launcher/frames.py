@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 EVENT = b"J"
@@ -37,9 +38,9 @@ class Frame:
     kind: bytes
     payload: bytes
 
-    @property
+    @cached_property
     def event(self) -> dict[str, Any]:
-        """The JSON object of an event frame.
+        """The JSON object of an event frame; not to be changed.
 
         Raises:
             FrameError: when this is no event frame or its payload is no JSON object.

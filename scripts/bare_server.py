@@ -1,14 +1,18 @@
 """The other side of bench_serve: an engine behind FastAPI as a short script of one's own would put it.
 
-    python scripts/bare_server.py ENGINE CACHE_FOLDER PORT
+    python scripts/bare_server.py ENGINE CACHE_FOLDER DESCRIPTOR_OF_A_LISTENING_SOCKET < PIPE
 
-No queue, no guard, no page, no formats: one process that loads the engine and streams what it makes.
+No queue, no guard, no page, no formats: one process that loads the engine and streams what it makes, until its standard
+input ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,7 +25,8 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from webui.engine.base import Cancellation, SpeechRequest
 from webui.engine.registry import ENGINES, create_engine
 
-name, folder, port = sys.argv[1:4]
+name, folder, descriptor = sys.argv[1:4]
+threading.Thread(target=lambda: os.read(0, 1) or os._exit(0), daemon=True).start()
 engines = {**ENGINES, "tone": "tests.engine.tone_engine:ToneEngine"}
 engine = create_engine(name, cache_dir=Path(folder), device="cpu", threads=0, engines=engines)
 engine.load(lambda progress: None)
@@ -49,4 +54,4 @@ async def speech(request: Request) -> StreamingResponse:
     return StreamingResponse(stream(), media_type="audio/pcm")
 
 
-uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", access_log=False)
+uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run([socket.socket(fileno=int(descriptor))])

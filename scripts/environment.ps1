@@ -52,7 +52,7 @@ function Initialize-Environment([string] $Environment, [string] $Root, [string] 
         if ($LASTEXITCODE -ne 0) { Stop-With "Could not make ${Environment}: is the disk full or read-only?" }
     }
     Write-Host "Installing packages from $Lock (once; a few hundred MB)"
-    $mirror = "Could not install the packages. If the package index cannot be reached from here, set PIP_INDEX_URL to a mirror (https://MIRROR/simple) and run this again."
+    $mirror = "Could not install the packages. If the package index cannot be reached from here, set PIP_INDEX_URL to a mirror, for example https://pypi.tuna.tsinghua.edu.cn/simple, and run this again."
     # --no-deps: the lock names every package, so pip has nothing to look for.
     & $python -m pip install --disable-pip-version-check --no-deps --require-hashes --use-pep517 -r $Lock
     if ($LASTEXITCODE -ne 0) { Stop-With $mirror }

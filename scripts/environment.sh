@@ -81,15 +81,19 @@ PYTHON
 
 # wait_for_turn ENVIRONMENT: two first starts at once must not install into one another.
 wait_for_turn() {
-  local owner waited=""
+  local owner waited="" tries=0
   until (set -o noclobber && printf '%s\n' $$ >"$1.lock") 2>/dev/null; do
-    owner=$(cat "$1.lock" 2>/dev/null) || continue
-    if [ -z "$owner" ] || ! kill -0 "$owner" 2>/dev/null; then
-      rm -f "$1.lock" # its owner is dead
-    else
+    owner=$(cat "$1.lock" 2>/dev/null) || owner=""
+    if [ -n "$owner" ] && kill -0 "$owner" 2>/dev/null; then
       [ -n "$waited" ] || say "Waiting for process $owner, which is installing into $1"
       waited=yes
       sleep 1
+    else
+      # Its owner is dead; or it was never written, because nothing can be written here.
+      tries=$((tries + 1))
+      [ "$tries" -lt 5 ] || fail "Could not write $1.lock: is the disk full or read-only, or is the folder somebody else's?"
+      sleep 0.2
+      rm -f "$1.lock" 2>/dev/null || true
     fi
   done
   LOCKED="$1.lock"
@@ -117,7 +121,10 @@ prepare_environment() {
 
 install_packages() {
   local python="$1/bin/python" root=$2 lock=$3
-  local mirror="Could not install the packages. If the package index cannot be reached from here, name a mirror: PIP_INDEX_URL=https://MIRROR/simple $0"
+  local mirror="Could not install the packages. If the package index cannot be reached from here, name a mirror, for example: PIP_INDEX_URL=https://pypi.tuna.tsinghua.edu.cn/simple $0"
+  case "${ALL_PROXY:-${all_proxy:-}}" in
+    socks*) mirror="$mirror (pip cannot use the SOCKS proxy in ALL_PROXY: set it to the http:// address of the same proxy.)" ;;
+  esac
   say "Installing packages from ${lock#"$root/"} (once; a few hundred MB)"
   # --no-deps: the lock names every package, so pip has nothing to look for.
   "$python" -m pip install --disable-pip-version-check --no-deps --require-hashes --use-pep517 \

@@ -25,7 +25,11 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 TONE = "tests.engine.tone_engine:ToneEngine"
+#: Without a mark a launcher that starts meanwhile takes the page for a leftover of its own, and ends it.
+MARK = {"LAUNCHER_INSTANCE_MARK": f"a-benchmark:{os.getpid()}"}
 START_LIMIT_S = 180.0
+#: Longer than any answer here takes, in the longest queue and on a machine with much else to do: more is a hang.
+ANSWER_LIMIT_S = 120.0
 #: More than any run here has waiting.
 QUEUE_SIZE = 256
 
@@ -38,11 +42,13 @@ class Side:
         name: ``ours`` or ``bare``.
         port: of 127.0.0.1.
         processes: everything that serves.
+        log: what they say.
     """
 
     name: str
     port: int
     processes: list[subprocess.Popen[bytes]]
+    log: Path
 
     def resident_bytes(self) -> int:
         """Memory of its processes and of what they started."""
@@ -65,44 +71,63 @@ class Side:
         return total
 
     async def wait_ready(self) -> None:
-        """Waits until it speaks."""
+        """Waits until it speaks.
+
+        Raises:
+            BenchmarkError: when it ends instead, or takes too long.
+        """
         deadline = time.monotonic() + START_LIMIT_S
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            for process in self.processes:
+                if process.poll() is not None:
+                    raise BenchmarkError(f"{self.name} ended with {process.returncode}: {self.last_words()}")
+            with contextlib.suppress(OSError, EOFError):
                 async with client(self.port) as one:
                     if (await one.speak("Ready?")).status == 200:
                         return
             await asyncio.sleep(0.2)
-        raise RuntimeError(f"{self.name} did not get ready within {START_LIMIT_S:.0f} s")
+        raise BenchmarkError(f"{self.name} did not get ready within {START_LIMIT_S:.0f} s: {self.last_words()}")
+
+    def last_words(self) -> str:
+        """The end of what its processes said."""
+        return self.log.read_text(encoding="utf-8", errors="replace")[-1000:]
 
 
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
+class BenchmarkError(RuntimeError):
+    """What was to be measured did not happen."""
 
 
-def _spawn(arguments: list[str], settings: dict[str, Any] | None = None, **options: Any) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False"}
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        **options,
-    )
+def _spawn(
+    log: Path, arguments: list[str], settings: dict[str, Any] | None = None, **options: Any
+) -> subprocess.Popen[bytes]:
+    """A process that ends at the end of its standard input, and so with us."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False", **MARK}
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            **options,
+        )
     if settings is not None and process.stdin is not None:
         process.stdin.write(json.dumps(settings).encode() + b"\n")
         process.stdin.flush()
     return process
 
 
+def _listener() -> socket.socket:
+    """Passed on: a port that is bound later may be somebody else's by then."""
+    return socket.create_server(("127.0.0.1", 0), backlog=2048)
+
+
 @contextlib.contextmanager
 def ours(engine: str, cache: Path) -> Iterator[Side]:
     """The page's process with everything on it, and the engine's, as the supervisor starts them."""
     folder = Path(tempfile.mkdtemp(prefix="tts-"))
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    listener = _listener()
     port = listener.getsockname()[1]
     common = {"instance": "bench", "control_address": ""}
     worker = {**common, "engine": TONE if engine == "tone" else engine, "address": f"unix:{folder}/e", "device": "cpu"}
@@ -112,18 +137,22 @@ def ours(engine: str, cache: Path) -> Iterator[Side]:
         "host": "127.0.0.1",
         "port": port,
         "engine_address": f"unix:{folder}/e",
-        "temp_dir": str(folder),
+        "temp_dir": str(folder / "tmp"),
         "listen_fd": listener.fileno(),
         "queue_size": QUEUE_SIZE,
         "library_dir": str(folder / "library"),
+        "jobs_dir": str(folder / "jobs"),
+        "audit_dir": str(folder),
     }
+    (folder / "tmp").mkdir()
+    log = folder / "log"
     processes = [
-        _spawn(["-m", "webui.engine.worker"], {**worker, "cache_dir": str(cache)}),
-        _spawn(["webui/webui.py"], page, pass_fds=[listener.fileno()]),
+        _spawn(log, ["-m", "webui.engine.worker"], {**worker, "cache_dir": str(cache)}),
+        _spawn(log, ["webui/webui.py"], page, pass_fds=[listener.fileno()]),
     ]
     listener.close()
     try:
-        yield Side("ours", port, processes)
+        yield Side("ours", port, processes, log)
     finally:
         _end(processes)
         shutil.rmtree(folder, ignore_errors=True)
@@ -132,10 +161,13 @@ def ours(engine: str, cache: Path) -> Iterator[Side]:
 @contextlib.contextmanager
 def bare(engine: str, cache: Path) -> Iterator[Side]:
     """`bare_server.py`."""
-    port = free_port()
-    processes = [_spawn(["scripts/bare_server.py", engine, str(cache), str(port)])]
+    listener = _listener()
+    port, log = listener.getsockname()[1], cache / "bare.log"
+    command = ["scripts/bare_server.py", engine, str(cache), str(listener.fileno())]
+    processes = [_spawn(log, command, pass_fds=[listener.fileno()])]
+    listener.close()
     try:
-        yield Side("bare", port, processes)
+        yield Side("bare", port, processes, log)
     finally:
         _end(processes)
 
@@ -180,7 +212,18 @@ class Client:
         return await self.ask("POST", "/v1/audio/speech", json.dumps(body).encode())
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> Answer:
-        """One request and all of its answer."""
+        """One request and all of its answer.
+
+        Raises:
+            OSError, EOFError: when it does not come whole within `ANSWER_LIMIT_S`.
+        """
+        limit = asyncio.get_running_loop().call_later(ANSWER_LIMIT_S, self._writer.transport.abort)
+        try:
+            return await self._ask(method, path, body)
+        finally:
+            limit.cancel()
+
+    async def _ask(self, method: str, path: str, body: bytes) -> Answer:
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
         began = time.perf_counter()
         self._writer.write(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)

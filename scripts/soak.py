@@ -1,12 +1,15 @@
-"""Uses an instance hard for a while and looks for wrong answers and for anything that grows.
+"""Uses an instance hard for a while and looks for wrong answers, lost requests and anything that grows.
 
     python scripts/soak.py                         30 minutes with the embedded voice
     python scripts/soak.py --minutes 8 --engine tone
 
 Clients ask for speech, again and again, and some hang up in the middle. During the first two thirds of the time the
-page or the engine is killed, restarted or unloaded now and then; in the last third nothing is broken, so that growth
-can be seen. Every answer is compared with the one that the same request got at the beginning, by length and hash. What
-is random comes from ``--seed``. Exit code 1 when an answer was wrong, was never given, or something has grown.
+page or the engine is killed, restarted or unloaded now and then, sometimes both at once; in the last third nothing is
+broken, so that growth can be seen. Every answer is compared with the one that the same request got at the beginning,
+by length and hash; every request that got none must have been told when to come back, or have been inside a process
+that was broken at that moment. Nothing here depends on how fast the machine is: the next thing is broken when every
+client has got an answer after the one before. What is random comes from ``--seed``. Exit code 1 when an answer was
+wrong, a request was lost or was never answered, or something has grown or was left behind.
 """
 
 from __future__ import annotations
@@ -15,21 +18,23 @@ import argparse
 import contextlib
 import http.client
 import json
+import os
 import random
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
-
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+from levels import Level, leaks, left_behind, level_of  # noqa: E402
 
 from launcher.cache.layout import instance_paths  # noqa: E402 - found beside this folder
 from launcher.errors import LauncherError  # noqa: E402
@@ -46,32 +51,19 @@ TEXTS = (
     "Call me at ten, please, and bring the papers.",
     "春天来了，花都开了。",
 )
-#: Between an instance that is ready again and the next thing that is broken.
-BREAK_EVERY_S = (8.0, 20.0)
-#: How long one answer may take, and how long a client asks again; both for a machine with much else to do.
-ANSWER_S = 120.0
-PATIENCE_S = 300.0
+#: What is broken, and how often two of them at the same moment.
+BREAKS = ("kill page", "kill engine", "restart engine", "restart page", "unload engine")
+BOTH_SHARE = 0.2
+#: Between an instance that has answered everybody again and the next thing that is broken.
+BREAK_EVERY_S = (1.0, 12.0)
+#: How long a connection may be silent, and how long after the last thing that was broken a request may stay without
+#: an answer; both for a machine with much else to do. More is a hang.
+ANSWER_S = 300.0
+PATIENCE_S = 600.0
 #: Of the time, so much with things being broken.
 BROKEN_SHARE = 2 / 3
-#: What may come on top without being a leak: a keep-alive connection or two, an allocator's reserve.
-MORE_DESCRIPTORS = 8
-MORE_MEMORY_BYTES = 40_000_000
-
-
-@dataclass(frozen=True)
-class Level:
-    """How much of everything an instance has.
-
-    Attributes:
-        processes: of its tree.
-        descriptors, memory_bytes: by component.
-        temp_files: in its private temporary folder.
-    """
-
-    processes: int
-    descriptors: dict[str, int]
-    memory_bytes: dict[str, int]
-    temp_files: int
+#: A client comes back after this time at the latest, whatever it was told.
+LATEST_RETRY_S = 2.0
 
 
 @dataclass
@@ -83,6 +75,15 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
 
 
+@dataclass
+class _Break:
+    """Something that was broken; ``until`` is when the instance was seen whole again."""
+
+    what: str
+    began: float
+    until: float = float("inf")
+
+
 class Soak:
     """One instance under use.
 
@@ -91,72 +92,96 @@ class Soak:
         data_dir: its data folder.
         seed: of everything random.
         clients: how many ask at a time.
+        tell: gets a line for each thing that is broken.
     """
 
-    def __init__(self, instance: Running, data_dir: Path, *, seed: int, clients: int) -> None:
+    def __init__(
+        self, instance: Running, data_dir: Path, *, seed: int, clients: int, tell: Callable[[str], object]
+    ) -> None:
         self._instance = instance
         self._url = instance.url
-        paths = instance_paths((data_dir, INSTANCE))
-        self._temp_dir = paths.temp_dir
-        self._run_file = RunFile(paths.run_file, paths.lock_file)
+        self._paths = instance_paths((data_dir, INSTANCE))
+        self._run_file = RunFile(self._paths.run_file, self._paths.lock_file)
         self._seed = seed
         self._clients = clients
+        self._tell = tell
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._breaks: list[_Break] = []
+        #: Right answers of each client so far.
+        self._right = [0] * clients
         self.tally = Tally()
         self._reference = {text: speak_as_clients_do(self._url, text) for text in TEXTS}
 
     def run(self, seconds: float) -> tuple[Level, Level, Level]:
         """Runs for so long; the levels at the beginning, when nothing is broken any more, and at the end."""
-        first = self.level()
+        first = self._level()
         threads = [threading.Thread(target=self._use, args=(number,)) for number in range(self._clients)]
+        began, chance = time.monotonic(), random.Random(self._seed)
         for thread in threads:
             thread.start()
-        began, chance = time.monotonic(), random.Random(self._seed)
-        while time.monotonic() < began + seconds * BROKEN_SHARE:
+        while time.monotonic() < began + seconds * BROKEN_SHARE and not self.tally.wrong:
             time.sleep(chance.uniform(*BREAK_EVERY_S))
-            with contextlib.suppress(AssertionError):  # unloaded for now, which is ready enough
-                self._instance.wait_ready()
-            self._break(chance.choice(("kill page", "kill engine", "restart engine", "restart page", "unload")))
-        self._settle()
+            count = 2 if chance.random() < BOTH_SHARE else 1
+            what = chance.sample(BREAKS, count)
+            self._tell(f"{time.monotonic() - began:6.0f} s  {' and '.join(what):<32} {dict(self.tally.counts)}")
+            self._break(what)
         time.sleep(min(20.0, seconds / 20))  # what grows with the first requests after a start has grown
-        middle = self.level()
+        middle = self._level()
         time.sleep(max(0.0, began + seconds - time.monotonic()))
         self._stop.set()
         for thread in threads:
             thread.join()
-        self._settle()
-        return first, middle, self.level()
+        return first, middle, self._level()
 
-    def level(self) -> Level:
-        """How much of everything there is now."""
-        snapshot = self._instance.snapshot()
-        pids = {"supervisor": int(snapshot["pid"])}
-        pids |= {name: int(part["pid"]) for name, part in snapshot["components"].items() if part["pid"]}
-        tree = psutil.Process(pids["supervisor"]).children(recursive=True)
-        return Level(
-            1 + len(tree),
-            {name: psutil.Process(pid).num_fds() for name, pid in pids.items()},
-            {name: psutil.Process(pid).memory_info().rss for name, pid in pids.items()},
-            sum(path.is_file() for path in self._temp_dir.rglob("*")),
-        )
+    def _level(self) -> Level:
+        self._wait_whole()
+        # The engine may be unloaded, which is ready enough for a snapshot; a request brings it back.
+        speak_as_clients_do(self._url, TEXTS[0], within_s=PATIENCE_S)
+        self._wait_whole()
+        return level_of(self._ask("status"), self._paths)
 
-    def _settle(self) -> None:
-        self._instance.wait_ready()
-        speak_as_clients_do(self._url, TEXTS[0])
-        self._instance.wait_ready()
+    # --- breaking ------------------------------------------------------------------------------------------------
 
-    def _break(self, what: str) -> None:
-        action, component = ([*what.split(), "engine"])[:2]
-        # It may just be being started anew; and without waiting for it: the next request brings it back at once.
-        with contextlib.suppress(AssertionError, TypeError, ProcessLookupError, LauncherError):
-            if action == "kill":
-                self._instance.kill(component)
-            else:
-                record = self._run_file.read()
-                assert record is not None
-                ask(record, action, component=component)
-            self.tally.broken[what] += 1
+    def _break(self, names: list[str]) -> None:
+        """Breaks these at the same moment, and returns when every client has got an answer after that."""
+        broken = _Break(" and ".join(names), time.monotonic())
+        self._breaks.append(broken)
+        for name in names:
+            action, component = name.split()
+            # It may be away already, because of the other one.
+            with contextlib.suppress(LauncherError, TypeError, ProcessLookupError):
+                if action == "kill":
+                    os.kill(self._ask("status")["components"][component]["pid"], 9)
+                else:
+                    self._ask(action, component=component)
+            self.tally.broken[name] += 1
+        self._wait_whole()
+        broken.until = time.monotonic()
+        before, deadline = list(self._right), time.monotonic() + PATIENCE_S
+        while any(now <= then for now, then in zip(self._right, before, strict=True)) and not self.tally.wrong:
+            if time.monotonic() > deadline:
+                self._note_wrong(f"not every client was answered within {PATIENCE_S:g} s of: {broken.what}")
+            time.sleep(0.1)
+
+    def _wait_whole(self) -> None:
+        """Waits until the instance is ready and the page says so."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(LauncherError):
+                if self._ask("status")["state"] == "ready":
+                    self._instance.wait_ready_for_clients()
+                    return
+            time.sleep(0.1)
+        raise RuntimeError(f"the instance is not ready within {PATIENCE_S:g} s: {self._ask('status')}")
+
+    def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        record = self._run_file.read()
+        if record is None:
+            raise RuntimeError("the supervisor has ended")
+        return ask(record, command, **arguments)
+
+    # --- using ---------------------------------------------------------------------------------------------------
 
     def _use(self, number: int) -> None:
         chance = random.Random(self._seed * 1000 + number)
@@ -165,28 +190,57 @@ class Soak:
             if chance.random() < 0.15:
                 _hang_up(self._url, text, chance.uniform(0.0, 0.5))
                 self._count("hung up")
-                continue
-            answer = speak(self._url, text, timeout_s=ANSWER_S)
-            if not (answer.status == 200 and answer.whole):
-                self._count("asked again")
-                answer = speak_as_clients_do(self._url, text, within_s=PATIENCE_S)
-            self._check(text, answer)
+            elif self._is_right(text):
+                self._right[number] += 1
 
-    def _check(self, text: str, answer: Answer) -> None:
+    def _is_right(self, text: str) -> bool:
+        """Asks until there is a whole answer; whether it was right."""
+        began = time.monotonic()
+        while True:
+            asked = time.monotonic()
+            answer = speak(self._url, text, timeout_s=ANSWER_S)
+            if answer.status == 200 and answer.whole:
+                return self._check(text, answer)
+            self._note_refusal(text, answer, asked)
+            latest = max(began, self._breaks[-1].began if self._breaks else 0.0)
+            if time.monotonic() > latest + PATIENCE_S:
+                self._count("never answered")
+                self._note_wrong(f"{text!r}: {answer.status} {answer.error}")
+                return False
+            time.sleep(min(LATEST_RETRY_S, float(answer.retry_after or 0.1)))
+
+    def _check(self, text: str, answer: Answer) -> bool:
         expected = self._reference[text].body
-        if answer.status != 200 or not answer.whole:
-            self._count("never answered")
-            self.tally.wrong.append(f"{text!r}: {answer.status} {answer.error}")
-        elif answer.body == expected:
+        if answer.body == expected:
             self._count("right")
-        else:
-            self._count("WRONG")
-            found = f"{len(answer.body)} bytes, {digest(answer.body)}"
-            self.tally.wrong.append(f"{text!r}: {found}; expected {len(expected)} bytes, {digest(expected)}")
+            return True
+        self._count("WRONG")
+        found = f"{len(answer.body)} bytes, {digest(answer.body)}"
+        self._note_wrong(f"{text!r}: {found}; expected {len(expected)} bytes, {digest(expected)}")
+        return False
+
+    def _note_refusal(self, text: str, answer: Answer, asked: float) -> None:
+        """Counts an answer that is none; it must be a proper refusal, or its process was broken meanwhile."""
+        if answer.status in (429, 503) and answer.retry_after:
+            self._count(f"told to come back ({answer.status})")
+            return
+        kind = f"cut off while {answer.status}" if answer.status else "lost"
+        causes = [each.what for each in self._breaks if each.until >= asked]
+        self._count(f"{kind} with a process" if causes else kind)
+        if not causes or "timed out" in answer.error or answer.status not in (0, 200):
+            self._note_wrong(
+                f"{text!r}: {answer.status} {answer.error} {answer.body[:200]!r} after "
+                f"{time.monotonic() - asked:.1f} s; broken then: {causes or 'nothing'}"
+            )
 
     def _count(self, kind: str) -> None:
         with self._lock:
             self.tally.counts[kind] += 1
+
+    def _note_wrong(self, what: str) -> None:
+        self._tell(what)
+        with self._lock:
+            self.tally.wrong.append(what)
 
 
 def _hang_up(url: str, text: str, after_s: float) -> None:
@@ -199,59 +253,53 @@ def _hang_up(url: str, text: str, after_s: float) -> None:
         time.sleep(after_s)
 
 
-def leaks(first: Level, middle: Level, last: Level) -> Iterator[str]:
-    """What has grown: processes and files over the whole time, the rest while nothing was broken."""
-    if last.processes > first.processes:
-        yield f"processes: {first.processes} -> {last.processes}"
-    if last.temp_files > first.temp_files:
-        yield f"temporary files: {first.temp_files} -> {last.temp_files}"
-    for name, count in last.descriptors.items():
-        before = first if name == "supervisor" else middle
-        if count > before.descriptors.get(name, count) + MORE_DESCRIPTORS:
-            yield f"descriptors of the {name}: {before.descriptors[name]} -> {count}"
-    for name, size in last.memory_bytes.items():
-        before = first if name == "supervisor" else middle
-        if size > before.memory_bytes.get(name, size) + MORE_MEMORY_BYTES:
-            yield f"memory of the {name}: {before.memory_bytes[name] / 1e6:.0f} -> {size / 1e6:.0f} MB"
+@contextlib.contextmanager
+def _instance(folder: Path, engine: str) -> Iterator[Running]:
+    settings = tone_settings(folder) if engine == "tone" else {"LAUNCHER_ENGINE": "kokoro"}
+    (folder / "tmp").mkdir()
+    # What is broken here in minutes is broken elsewhere in months.
+    settings |= {"LAUNCHER_RESTART_LIMIT": "1000", "TMPDIR": str(folder / "tmp")}
+    instance = Running(folder / "data", INSTANCE, settings=settings)
+    try:
+        instance.wait_ready()
+        instance.wait_ready_for_clients()
+        yield instance
+    finally:
+        instance.stop()
 
 
 def main() -> int:
-    """Runs and prints; 1 when something was wrong or has grown."""
+    """Runs and prints; 1 when something was wrong, has grown or was left behind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--engine", choices=("kokoro", "tone"), default="kokoro")
     parser.add_argument("--clients", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        settings = tone_settings(Path(folder)) if options.engine == "tone" else {"LAUNCHER_ENGINE": "kokoro"}
-        # What is broken here in minutes is broken elsewhere in months.
-        settings |= {"LAUNCHER_RESTART_LIMIT": "1000"}
-        instance = Running(Path(folder) / "data", INSTANCE, settings=settings)
-        try:
-            instance.wait_ready()
-            instance.wait_ready_for_clients()
-            soak = Soak(instance, Path(folder) / "data", seed=options.seed, clients=options.clients)
+    with tempfile.TemporaryDirectory(prefix="soak-") as name:
+        folder = Path(name)
+        with _instance(folder, options.engine) as instance:
+            soak = Soak(
+                instance,
+                folder / "data",
+                seed=options.seed,
+                clients=options.clients,
+                tell=lambda line: print(line, file=sys.stderr, flush=True),
+            )
             began = time.monotonic()
             levels = soak.run(options.minutes * 60)
             took = time.monotonic() - began
-        finally:
-            instance.stop()
+        left = list(left_behind(instance_paths((folder / "data", INSTANCE)), folder / "data", folder / "tmp"))
     grown = list(leaks(*levels))
+    tally = soak.tally
     print(f"{took / 60:.1f} minutes, engine {options.engine}, {options.clients} clients, seed {options.seed}")
-    print("answers   " + ", ".join(f"{count} {kind}" for kind, count in soak.tally.counts.most_common()))
-    print(
-        "broken    " + (", ".join(f"{count} x {what}" for what, count in soak.tally.broken.most_common()) or "nothing")
-    )
+    print("answers   " + ", ".join(f"{count} {kind}" for kind, count in tally.counts.most_common()))
+    print("broken    " + (", ".join(f"{count} x {what}" for what, count in tally.broken.most_common()) or "nothing"))
     for name, level in zip(("at first", "unbroken", "at last"), levels, strict=True):
-        memory = ", ".join(f"{part} {size / 1e6:.0f} MB" for part, size in level.memory_bytes.items())
-        files = ", ".join(f"{part} {count}" for part, count in level.descriptors.items())
-        print(
-            f"{name:<9} {level.processes} processes; {memory}; descriptors {files}; {level.temp_files} temporary files"
-        )
-    print("wrong     " + ("; ".join(soak.tally.wrong[:5]) or "nothing"))
-    print("grown     " + ("; ".join(grown) or "nothing"))
-    return 1 if soak.tally.wrong or grown else 0
+        print(f"{name:<9} {level.words()}")
+    for title, found in (("wrong", tally.wrong), ("grown", grown), ("left", left)):
+        print(f"{title:<9} " + ("; ".join(found[:5]) or "nothing"))
+    return 1 if tally.wrong or grown or left else 0
 
 
 if __name__ == "__main__":

@@ -10,12 +10,14 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from tests.chromium import chromium, find_chromium
+from tests.mounting import place_for_a_mount
 
 RUN_MARK = "TTS_LAUNCHER_TEST_RUN"
 #: Names that change what the launcher does; a test sets its own.
@@ -85,3 +87,10 @@ def browser() -> Iterator[Any]:
     """A browser for the tests of one file."""
     with chromium() as running:
         yield running
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A place for a mount, which is gone afterwards."""
+    with place_for_a_mount(tmp_path) as place:
+        yield place

@@ -53,17 +53,16 @@ WEBUI_LAYERS = [
 ]
 #: What launcher/ may need besides the standard library, and only there.
 LAUNCHER_PACKAGES = {
-    "config": {"dotenv", "platformdirs"},
+    "config": {"dotenv", "platformdirs", "tomli"},
     "cache": {"filelock", "platformdirs", "psutil", "fsspec", "zstandard"},
-    "hub": {"urllib3", "filelock", "huggingface_hub", "tomli"},
+    "hub": {"urllib3", "filelock", "huggingface_hub"},
     "engines": {"psutil", "filelock", "pynvml", "uv"},
     "process": {"psutil", "filelock"},
-    "profiles": {"tomli"},
     "apps": {"psutil"},
     "alarms": {"apprise"},
     "metrics": {"psutil"},
     "bundle": {"packaging", "setuptools"},
-    "doctor": {"packaging", "psutil", "tomli", "urllib3"},
+    "doctor": {"packaging", "psutil", "urllib3"},
     "cli": {"click", "psutil"},
 }
 #: What an engine's environment may lack: the page's packages.

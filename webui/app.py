@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -18,9 +19,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from launcher.access import AccessRules
+from launcher.access import AccessRules, EndedSessions
 from launcher.access.clients import parse_networks
-from launcher.errors import LauncherError
+from launcher.errors import FULL_ERRNOS, DiskFullError, LauncherError
 from webui.api import (
     docs,
     encoding,
@@ -33,6 +34,7 @@ from webui.api import (
     openai_voice_routes,
     presets,
     readings,
+    recordings,
     speech,
     status,
     system,
@@ -50,6 +52,7 @@ from webui.guard import Guard, Limits
 from webui.jobs.runner import Runner
 from webui.jobs.store import JobStore
 from webui.library.library import Library
+from webui.library.uploads import Uploads
 from webui.metrics.measured import CountAnswers, Measured
 from webui.metrics.requests import RequestMetrics
 from webui.settings import PageSettings
@@ -90,17 +93,18 @@ def create_app(
     figures = RequestMetrics(lambda: synthesis.waiting)
     synthesis.measure = lambda frames: Measured(figures).frames(frames)
     offer = Offer(engine, link, library)
-    preparation = Preparation(library, offer)
+    uploads = Uploads(Path(settings.temp_dir) / "recordings")
+    preparation = Preparation(library, offer, uploads)
     runner = _runner(jobs, synthesis, offer, preparation)
     app = _application(settings, runner)
-    rules = AccessRules(settings.token, settings.allowed_hosts, settings.users)
+    rules = _rules(settings)
     app.router.routes += [
         *_state_routes(figures, link, rules, settings.log_dir),
         *speech.routes(engine, synthesis, offer, preparation, max_text_chars=settings.max_text_chars),
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
         *encoding.routes(),
         *readings.routes(engine, offer, preparation),
-        *_library_routes(library, offer),
+        *_library_routes(library, offer, uploads),
         *_job_routes(jobs, runner, offer, settings.max_text_chars),
         *login.routes(rules),
         *docs.routes(build_document(settings.version, settings.max_text_chars)),
@@ -112,6 +116,11 @@ def create_app(
     if mount_page is not None:
         app = mount_page(app)
     return _guarded(app, rules, settings)
+
+
+def _rules(settings: PageSettings) -> AccessRules:
+    ended = EndedSessions(Path(settings.ended_sessions) if settings.ended_sessions else None)
+    return AccessRules(settings.token, settings.allowed_hosts, settings.users, ended)
 
 
 def _state_routes(figures: RequestMetrics, link: SupervisorLink, rules: AccessRules, log_dir: str) -> list[Route]:
@@ -149,14 +158,15 @@ def _add_error_answers(app: FastAPI, figures: RequestMetrics) -> None:
     app.add_exception_handler(LauncherError, _counted(figures, _launcher_error))
     app.add_exception_handler(ClientGoneError, _client_gone)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(OSError, _counted(figures, _system_error))
     app.add_exception_handler(Exception, _counted(figures, _unexpected))
 
 
-def _library_routes(library: Library | None, offer: Offer) -> list[Route]:
+def _library_routes(library: Library | None, offer: Offer, uploads: Uploads) -> list[Route]:
     if library is not None:
         parts = [route for part in (voices, presets, glossary, history) for route in part.routes(library)]
-        return [*parts, *openai_voice_routes.routes(library, offer)]
-    paths = ("/api/voices", "/api/presets", "/api/glossary", "/api/history", "/v1/audio/voices")
+        return [*parts, *recordings.routes(library, uploads), *openai_voice_routes.routes(library, offer)]
+    paths = ("/api/voices", "/api/recordings", "/api/presets", "/api/glossary", "/api/history", "/v1/audio/voices")
     return [Route(f"{path}{{rest:path}}", _library_away, methods=_ANY_METHOD) for path in paths]
 
 
@@ -233,6 +243,14 @@ async def _client_gone(_request: Request, _error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return error_answer(request, error.status_code, f"{error.detail}.", headers=error.headers)
+
+
+async def _system_error(request: Request, error: Exception) -> Response:
+    """What the system refused where nobody expected it, such as the parts of a form on a full disk."""
+    if isinstance(error, OSError) and error.errno in FULL_ERRNOS:
+        full = DiskFullError("The disk is full; nothing was kept.", fix="Free space there, then try again.")
+        return launcher_error_answer(request, full)
+    return await _unexpected(request, error)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -35,6 +35,10 @@ _SOUNDFILE = {"mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS"), "flac":
 OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
 #: The sample rates of MPEG-1, MPEG-2 and MPEG-2.5 layer III.
 MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+#: Bare samples say nothing of their rate, so programs take it for that of OpenAI's.
+PCM_RATE_HZ = 24_000
+#: What each format can carry, where that is not every rate.
+RATES_HZ = {"opus": OPUS_RATES_HZ, "mp3": MP3_RATES_HZ, "pcm": (PCM_RATE_HZ,)}
 #: What a WAV header says when the length is not known yet; every common player then reads to the end.
 _UNKNOWN_SIZE = 0xFFFFFFFF
 
@@ -56,15 +60,13 @@ def encode(pcm: Pcm, sample_rate_hz: int, audio_format: str, *, comment: str = "
     """
     check_format(audio_format)
     media_type = MEDIA_TYPES[audio_format]
+    target_hz = rate_in(audio_format, sample_rate_hz)
+    pcm, sample_rate_hz = resample(pcm, sample_rate_hz, target_hz), target_hz
     data = pcm.astype("<i2", copy=False).tobytes()
     if audio_format == "pcm":
         return data, media_type
     if audio_format == "wav":
         return _wav(data, sample_rate_hz, comment), media_type
-    if audio_format in ("opus", "mp3"):
-        rates_hz = OPUS_RATES_HZ if audio_format == "opus" else MP3_RATES_HZ
-        target_hz = min((rate for rate in rates_hz if rate >= sample_rate_hz), default=rates_hz[-1])
-        pcm, sample_rate_hz = resample(pcm, sample_rate_hz, target_hz), target_hz
     import soundfile
 
     container, codec = _SOUNDFILE[audio_format]
@@ -123,8 +125,14 @@ def wav_header(sample_rate_hz: int, data_bytes: int | None = None) -> bytes:
     return head + chunk + struct.pack("<4sI", b"data", size)
 
 
+def rate_in(audio_format: str, sample_rate_hz: int) -> int:
+    """The sample rate that sound of this rate gets in a format: the nearest one above that the format can carry."""
+    rates_hz = RATES_HZ.get(audio_format, (sample_rate_hz,))
+    return min((rate for rate in rates_hz if rate >= sample_rate_hz), default=rates_hz[-1])
+
+
 def resample(pcm: Pcm, from_hz: int, to_hz: int) -> Pcm:
-    """The same sound at another sample rate, by a windowed-sinc polyphase filter.
+    """The same sound at another sample rate.
 
     Args:
         pcm: shape (samples,), int16.
@@ -135,22 +143,57 @@ def resample(pcm: Pcm, from_hz: int, to_hz: int) -> Pcm:
     """
     if from_hz == to_hz or not len(pcm):
         return pcm
-    divisor = gcd(from_hz, to_hz)
-    up, down = to_hz // divisor, from_hz // divisor
-    # 16 zero crossings on each side with a Kaiser window of beta 8: about 80 dB of stop band, beyond int16's noise.
-    half = 16 * max(up, down)
-    taps = np.arange(-half, half + 1)
-    kernel = np.sinc(taps / max(up, down)) * np.kaiser(2 * half + 1, 8.0)
-    kernel *= up / kernel.sum()
-    length = round(len(pcm) * up / down)
-    positions = np.arange(length, dtype=np.int64) * down + half
-    phase, last = positions % up, positions // up
-    reach = 2 * half // up + 1
-    padded = np.concatenate([np.zeros(reach, np.float64), pcm.astype(np.float64), np.zeros(reach, np.float64)])
-    result = np.zeros(length)
-    for step in range(reach):
-        tap = phase + step * up
-        weight = np.where(tap <= 2 * half, kernel[np.minimum(tap, 2 * half)], 0.0)
-        result += weight * padded[np.clip(last - step + reach, 0, len(padded) - 1)]
-    converted: Pcm = np.clip(np.rint(result), -32768, 32767).astype(np.int16)
-    return converted
+    resampler = Resampler(from_hz, to_hz)
+    return np.concatenate([resampler.feed(pcm), resampler.finish()])
+
+
+class Resampler:
+    """Converts sound as it comes, by a windowed-sinc polyphase filter; pieces give the same samples as the whole.
+
+    Args:
+        from_hz, to_hz: sample rates.
+    """
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        divisor = gcd(from_hz, to_hz)
+        self._up, self._down = to_hz // divisor, from_hz // divisor
+        # 16 zero crossings on each side with a Kaiser window of beta 8: about 80 dB of stop band, beyond int16's noise.
+        wide = max(self._up, self._down)
+        self._half = 16 * wide
+        taps = np.arange(-self._half, self._half + 1)
+        kernel = np.sinc(taps / wide) * np.kaiser(2 * self._half + 1, 8.0)
+        self._kernel = kernel * (self._up / kernel.sum())
+        self._reach = 2 * self._half // self._up + 1
+        # What came, from the sample with this number on; before the first one there is silence.
+        self._input = np.zeros(self._reach)
+        self._begin = -self._reach
+        self._received = self._made = 0
+
+    def feed(self, pcm: Pcm) -> Pcm:
+        """The samples that can be had after these."""
+        self._received += len(pcm)
+        self._input = np.concatenate([self._input, pcm.astype(np.float64)])
+        return self._make_to((self._received * self._up - self._half - 1) // self._down + 1)
+
+    def finish(self) -> Pcm:
+        """What is left."""
+        self._input = np.concatenate([self._input, np.zeros(self._reach + 1)])
+        return self._make_to(round(self._received * self._up / self._down))
+
+    def _make_to(self, end: int) -> Pcm:
+        """The samples up to the one with the number ``end``."""
+        if end <= self._made:
+            return np.zeros(0, np.int16)
+        positions = np.arange(self._made, end, dtype=np.int64) * self._down + self._half
+        phase, last = positions % self._up, positions // self._up - self._begin
+        result = np.zeros(len(positions))
+        for step in range(self._reach):
+            tap = phase + step * self._up
+            weight = np.where(tap <= 2 * self._half, self._kernel[np.minimum(tap, 2 * self._half)], 0.0)
+            result += weight * self._input[np.minimum(last - step, len(self._input) - 1)]
+        self._made = end
+        used = (end * self._down + self._half) // self._up - self._reach - self._begin
+        if used > 0:
+            self._input, self._begin = self._input[used:], self._begin + used
+        converted: Pcm = np.clip(np.rint(result), -32768, 32767).astype(np.int16)
+        return converted

@@ -8,13 +8,20 @@ background is asked to leave when somebody else has to wait, but not for ever. U
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
+from collections.abc import Callable
 
 from launcher.errors import SpeechError
 
 #: How many tickets of the background in a row are asked to leave; then one may stay to its end, so that work in the
 #: background goes on, slowly, also where somebody always comes.
 MAX_ASKED = 3
+#: How long a request takes before any was measured, in seconds; how much each one counts in the mean after that.
+FIRST_GUESS_S, NEWEST_SHARE = 2.0, 0.2
+#: Longest time after which a refused client is told to come back: OpenAI's client believes no longer one.
+MAX_RETRY_AFTER_S = 60
 
 
 class AskedToLeaveError(SpeechError):
@@ -25,15 +32,21 @@ class AskedToLeaveError(SpeechError):
 
 
 class QueueFullError(SpeechError):
-    """As many requests wait as may wait."""
+    """As many requests wait as may wait.
 
-    def __init__(self, size: int) -> None:
+    Args:
+        size: of the queue.
+        retry_after_s: when those who wait now should have been admitted.
+    """
+
+    def __init__(self, size: int, retry_after_s: int = round(FIRST_GUESS_S)) -> None:
         super().__init__(
             f"{size} requests are waiting already.",
-            fix="Try again in a few seconds, or raise LAUNCHER_QUEUE_SIZE.",
+            fix=f"Try again in {retry_after_s} s, or raise LAUNCHER_QUEUE_SIZE.",
             code="queue_full",
             http_status=429,
         )
+        self.retry_after_s = retry_after_s
 
 
 class Ticket:
@@ -43,6 +56,7 @@ class Ticket:
         self.client = client
         self.in_background = in_background
         self.admitted = False
+        self.admitted_at = 0.0
         #: Set once the ticket, admitted in the background, should make room.
         self.asked_to_leave = asyncio.Event()
         self._changed = asyncio.Event()
@@ -63,9 +77,12 @@ class FairQueue:
     Args:
         size: tickets that may wait.
         places: tickets that may be served at the same time.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, size: int, places: int = 1) -> None:
+    def __init__(self, size: int, places: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._mean_s: float | None = None
         self._size = size
         self._places = places
         self._admitted: set[Ticket] = set()
@@ -83,6 +100,17 @@ class FairQueue:
         """Tickets that wait, but for those in the background."""
         return sum(len(tickets) for tickets in self._waiting.values())
 
+    @property
+    def retry_after_s(self) -> int:
+        """Whole seconds until everybody who waits now should have been admitted, 1 to `MAX_RETRY_AFTER_S`.
+
+        From how long the last requests held their places; one that holds its place for longer counts as it is.
+        """
+        now = self._clock()
+        held_s = [now - ticket.admitted_at for ticket in self._admitted if not ticket.in_background]
+        each_s = max([FIRST_GUESS_S if self._mean_s is None else self._mean_s, *held_s])
+        return min(MAX_RETRY_AFTER_S, max(1, math.ceil(each_s * self.length / self._places)))
+
     def join(self, client: str, *, in_background: bool = False) -> Ticket:
         """A new ticket for ``client``, admitted at once when a place is free.
 
@@ -99,7 +127,7 @@ class FairQueue:
             self._advance()
             return ticket
         if len(self._admitted) >= self._places and self.length >= self._size:
-            raise QueueFullError(self._size)
+            raise QueueFullError(self._size, self.retry_after_s)
         self._waiting.setdefault(client, deque()).append(ticket)
         self._advance()
         self._ask_to_leave()
@@ -109,6 +137,7 @@ class FairQueue:
         """Gives a place up, admitted or waiting; the next one is admitted."""
         if ticket in self._admitted:
             self._admitted.remove(ticket)
+            self._measure(ticket)
             if ticket.in_background and not ticket.asked_to_leave.is_set():
                 self._asked = 0
         elif ticket in self._background:
@@ -124,6 +153,13 @@ class FairQueue:
         if ticket.admitted:
             return 0
         return 1 + self._turns().index(ticket)
+
+    def _measure(self, ticket: Ticket) -> None:
+        """Counts how long a place was held; one in the background is no guest whom others wait for."""
+        if ticket.in_background:
+            return
+        held_s = self._clock() - ticket.admitted_at
+        self._mean_s = held_s if self._mean_s is None else self._mean_s + NEWEST_SHARE * (held_s - self._mean_s)
 
     def _ask_to_leave(self) -> None:
         """Asks as many of the background as somebody waits for, until `MAX_ASKED` of them have left."""
@@ -145,7 +181,7 @@ class FairQueue:
 
     def _admit(self, ticket: Ticket) -> None:
         self._admitted.add(ticket)
-        ticket.admitted = True
+        ticket.admitted, ticket.admitted_at = True, self._clock()
         ticket.notify()
 
     def _advance(self) -> None:

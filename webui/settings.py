@@ -24,6 +24,7 @@ class PageSettings:
         trusted_proxies: addresses and networks of reverse proxies that say who asks.
         tls_cert, tls_key: files in PEM form; empty: plain HTTP.
         audit_dir: where the audit log is kept; empty: nowhere.
+        ended_sessions: file with the sessions that were ended before their time; empty: in memory alone.
         rate_limit: requests for speech of one client in a minute.
         max_connections: at the same time.
         temp_bytes, temp_hours: what may lie in ``temp_dir``, and how long.
@@ -63,6 +64,7 @@ class PageSettings:
     tls_cert: str = ""
     tls_key: str = ""
     audit_dir: str = ""
+    ended_sessions: str = ""
     rate_limit: int = 600
     max_connections: int = 512
     temp_bytes: int = 2 * 10**9

@@ -36,7 +36,7 @@ class AuditLog:
         """One line.
 
         Args:
-            event: ``login``, ``denied``, ``speech`` or ``change``.
+            event: ``login``, ``logout``, ``denied``, ``speech`` or ``change``.
             who: the name that came with a token; empty: nobody's.
             address: the client's.
             method, path: of the request, without query.

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from launcher.access.hosts import parse_address
+from launcher.access.hosts import parse_address, plain_address
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 #: A chain of proxies is two or three long; more is somebody's invention.
@@ -67,19 +67,12 @@ def find_asker(
 
 
 def _asker(address: str, is_secure: bool) -> Asker:
-    parsed = _plain(address)
+    parsed = plain_address(address)
     return Asker(str(parsed or "local"), is_secure, parsed is None or parsed.is_loopback)
 
 
-def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An address; an IPv4 one in IPv6 clothes without them, a zone left off."""
-    parsed = parse_address(address.partition("%")[0])
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return mapped or parsed
-
-
 def _is_in(address: str, networks: tuple[Network, ...]) -> bool:
-    parsed = _plain(address)
+    parsed = plain_address(address)
     return parsed is not None and any(parsed in network for network in networks)
 
 

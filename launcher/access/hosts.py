@@ -66,6 +66,12 @@ def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | 
         return None
 
 
+def plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """As `parse_address`, a zone left off and an IPv4 address inside IPv6 taken out."""
+    address = parse_address(text.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
 def _plain(allowed: str) -> str:
     """An entry of the allow-list in the form that `parse_host` gives."""
     bare = allowed.strip()

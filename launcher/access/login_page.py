@@ -16,14 +16,15 @@ from typing import Any
 _TEMPLATE = Path(__file__).resolve().parent / "login.html"
 
 
-def render_login(root_path: str, problem: str = "") -> tuple[str, str]:
+def render_login(root_path: str, problem: str = "", who: str = "") -> tuple[str, str]:
     """The page and the policy to send with it.
 
     Args:
         root_path: path under which a reverse proxy shows everything; empty or ``/...``.
         problem: ``wrong``, ``too_many`` or empty.
+        who: the name of whoever is logged in already, and may log out here; empty: nobody.
     """
-    return fill(_TEMPLATE.read_text(encoding="utf-8"), root_path, {"problem": problem})
+    return fill(_TEMPLATE.read_text(encoding="utf-8"), root_path, {"problem": problem, "who": who})
 
 
 def fill(template: str, root_path: str, data: Mapping[str, Any]) -> tuple[str, str]:

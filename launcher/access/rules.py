@@ -1,7 +1,7 @@
 """Rules about Host, Origin and credentials: whether one request may pass.
 
-Invariants: pure decisions over the request's line and headers, no I/O and no state but the clock; a denial says in one
-sentence what was wrong and in one what to do; a token never stands in an address or a denial.
+Invariants: decisions over the request's line and headers, with no state but the clock and the list of ended sessions; a
+denial says in one sentence what was wrong and in one what to do; a token never stands in an address or a denial.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from launcher.access.credentials import TOKEN_HOLDER, bearer_of, holder_of, session_holder
+from launcher.access.credentials import TOKEN_HOLDER, bearer_of, holder_of, session_holder, sessions_of
+from launcher.access.ended import EndedSessions
 from launcher.access.hosts import LOOPBACK_NAMES, is_allowed, is_listed, parse_host
 
 #: Routes that need no token, and `/healthz` no known host either: orchestrators probe it by any address.
 HEALTH_PATH = "/healthz"
-LOGIN_PATH = "/login"
+LOGIN_PATH, LOGOUT_PATH = "/login", "/logout"
 #: Routes of programs: another site's page has no reason to call them, not even by GET.
 API_PREFIXES = ("/api/", "/v1/", "/gradio_api/")
 
@@ -32,11 +33,13 @@ class AccessRules:
         allowed_hosts: names and addresses without port that a Host header may carry; `ANY_HOST` allows every one,
             `ANY_ADDRESS` every address.
         users: names with a token each. Without ``token`` and ``users`` nobody needs any.
+        ended: sessions that somebody has ended.
     """
 
     token: str = field(default="", repr=False)
     allowed_hosts: tuple[str, ...] = LOOPBACK_NAMES
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    ended: EndedSessions = field(default_factory=lambda: EndedSessions(None), repr=False, compare=False)
 
     @property
     def holders(self) -> tuple[tuple[str, str], ...]:
@@ -84,7 +87,17 @@ def check(rules: AccessRules, *, method: str, path: str, headers: Mapping[str, s
 def who_asks(rules: AccessRules, headers: Mapping[str, str]) -> str:
     """The name of whoever sent a request; empty when it shows nothing that is valid."""
     bearer = bearer_of(headers)
-    return (holder_of(rules.holders, bearer) if bearer else "") or session_holder(rules.holders, headers)
+    found = holder_of(rules.holders, bearer) if bearer else ""
+    return found or session_holder(rules.holders, headers, ended=rules.ended)
+
+
+def end_sessions(rules: AccessRules, headers: Mapping[str, str]) -> str:
+    """Ends every session that a request's cookies stand for; the name of whose they were, empty when there was none."""
+    found = ""
+    for name, cookie, expires in sessions_of(rules.holders, headers):
+        rules.ended.end(cookie, expires)
+        found = found or name
+    return found
 
 
 def _check_host(rules: AccessRules, headers: Mapping[str, str]) -> Denial | None:
@@ -133,7 +146,7 @@ def _site_denial(site: str) -> Denial:
 
 
 def _check_credentials(rules: AccessRules, path: str, headers: Mapping[str, str], query: str) -> Denial | None:
-    if not rules.holders or path == LOGIN_PATH or who_asks(rules, headers):
+    if not rules.holders or path in (LOGIN_PATH, LOGOUT_PATH) or who_asks(rules, headers):
         return None
     if bearer_of(headers) is not None:
         return Denial(

@@ -7,7 +7,7 @@ and never fails because of it.
 
 from __future__ import annotations
 
-import contextlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -21,7 +21,9 @@ from launcher.errors import LauncherError
 
 #: A mail server may take its time; nobody waits for it.
 _PATIENCE_S = 120.0
-_FIX = "Install it with: pip install 'tts-launcher[alarms]'"
+FIX = "Install it with: pip install 'tts-launcher[alarms]'"
+#: Of what a process that failed has said last.
+_LAST_CHARS = 300
 
 
 def teller(
@@ -41,13 +43,20 @@ def teller(
             log(f"Alarm {one.code}: {one.message} {one.fix}")
         if urls:
             body = "\n".join(f"{one.message} {one.fix}" for one in alarms)
-            start(urls, environ, f"TTS {instance}: {len(alarms)} alarm{'s' * (len(alarms) > 1)}", body)
+            start(urls, environ, f"TTS {instance}: {len(alarms)} alarm{'s' * (len(alarms) > 1)}", body, log)
 
     return tell
 
 
-def start(urls: Sequence[str], environ: Mapping[str, str], title: str, body: str) -> subprocess.Popen[bytes]:
-    """Starts the process that tells; does not wait for it."""
+def is_installed() -> bool:
+    """Whether apprise is here; nothing is imported."""
+    return importlib.util.find_spec("apprise") is not None
+
+
+def start(
+    urls: Sequence[str], environ: Mapping[str, str], title: str, body: str, log: Callable[[str], None]
+) -> subprocess.Popen[bytes]:
+    """Starts the process that tells; does not wait for it, and logs why when it fails."""
     # Whoever started us may stand anywhere; both processes take the same package.
     path = [str(Path(__file__).resolve().parents[2]), *filter(None, [environ.get("PYTHONPATH")])]
     process = subprocess.Popen(
@@ -55,23 +64,25 @@ def start(urls: Sequence[str], environ: Mapping[str, str], title: str, body: str
         env={**environ, "PYTHONPATH": os.pathsep.join(path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    if process.stdin is not None:
-        with contextlib.suppress(OSError):
-            process.stdin.write(json.dumps({"urls": list(urls), "title": title, "body": body}).encode())
-            process.stdin.close()
-    threading.Thread(target=_collect, args=(process,), name="alarm", daemon=True).start()
+    request = json.dumps({"urls": list(urls), "title": title, "body": body}).encode()
+    threading.Thread(target=_collect, args=(process, request, log), name="alarm", daemon=True).start()
     return process
 
 
-def _collect(process: subprocess.Popen[bytes]) -> None:
+def _collect(process: subprocess.Popen[bytes], request: bytes, log: Callable[[str], None]) -> None:
     try:
-        process.wait(_PATIENCE_S)
+        _, said = process.communicate(request, _PATIENCE_S)
+        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        reason = last.removeprefix("launcher.errors.LauncherError: ")[:_LAST_CHARS]
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        process.communicate()
+        reason = f"It took more than {_PATIENCE_S:.0f} s."
+    if process.returncode:
+        log(f"Nobody could be told of an alarm: {reason or f'exit code {process.returncode}'}")
 
 
 def send(urls: Sequence[str], title: str, body: str) -> None:
@@ -83,7 +94,7 @@ def send(urls: Sequence[str], title: str, body: str) -> None:
     try:
         import apprise
     except ImportError:
-        raise LauncherError("apprise, which sends alarms, is not installed.", fix=_FIX) from None
+        raise LauncherError("apprise, which sends alarms, is not installed.", fix=FIX) from None
     found = apprise.Apprise()
     for number, url in enumerate(urls, 1):
         if not found.add(url):
@@ -99,7 +110,7 @@ def main() -> None:
     """Sends what stands on standard input.
 
     Raises:
-        LauncherError: as `send`; the exit code is then not 0.
+        LauncherError: as `send`; the exit code is then not 0, and the last line on standard error says why.
     """
     request = json.load(sys.stdin)
     send(request["urls"], request["title"], request["body"])

@@ -108,7 +108,7 @@ def load_alarms(snapshot: Mapping[str, Any]) -> list[Alarm]:
         Alarm(
             SLOW_LOAD,
             f"The engine {took} {seconds:.0f} s{' to load' * (took == 'took')}.",
-            "See: doctor (kind of disk, memory, GPU), and: logs --component engine.",
+            "See: tts-launcher doctor (kind of disk, memory, GPU), and: tts-launcher logs --component engine.",
         )
     ]
 
@@ -127,7 +127,7 @@ def mirror_alarms(events: Sequence[Event], now: float) -> list[Alarm]:
         Alarm(
             MIRROR_TIMEOUTS,
             f"The mirror {url} timed out {count} times within the last hour.",
-            "See: mirror test. Take it out with: mirror rm, or add another one with: mirror add",
+            "See: tts-launcher mirror test. Take it out with mirror rm, or add another one with mirror add.",
         )
         for url, count in sorted(counts.items())
         if count >= TIMEOUTS
@@ -144,4 +144,4 @@ def verify_alarms(events: Sequence[Event], now: float) -> list[Alarm]:
     if not bad:
         return []
     names = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
-    return [Alarm(VERIFY_FAILURES, f"Damaged files were found in {names}.", "Run: cache repair")]
+    return [Alarm(VERIFY_FAILURES, f"Damaged files were found in {names}.", "Run: tts-launcher cache repair")]

@@ -94,7 +94,7 @@ def model_of(cache: Path, entry: CatalogEntry) -> list[tuple[Model, dict[str, Pi
             if part.optional:
                 continue
             lacks = part.repo if state is None else f"{part.repo}/{state.missing[0].path}"
-            raise FetchError(f"{lacks} is not in {cache}.", fix=f"Run: fetch {entry.name}")
+            raise FetchError(f"{lacks} is not in {cache}.", fix=f"Run: tts-launcher fetch {entry.name}")
         receipt = read_receipt(RepoFolder(cache, part.repo), state.tree.commit)
         received = receipt.files if receipt is not None else {}
         paths = tuple(file.path for file in state.selected.files)
@@ -273,6 +273,6 @@ def _write_piece(target: IO[bytes], name: str, piece: Piece, sha256: str, count:
     if left or found.hexdigest() != sha256:
         raise StorageError(
             f"{piece.content if isinstance(piece.content, Path) else name} is not what it was when it was fetched.",
-            fix="Run: cache verify, then cache repair.",
+            fix="Run: tts-launcher cache verify, then tts-launcher cache repair.",
         )
     target.write(bytes(padding(size)))

@@ -112,6 +112,11 @@ def make_owned_folder(path: Path, setting: str) -> None:
         path.chmod(0o700)
 
 
+def private_opener(path: str, flags: int) -> int:
+    """`open`'s ``opener`` for a file that nobody but its owner may read."""
+    return os.open(path, flags, 0o600)
+
+
 def write_probe(folder: Path) -> None:
     """Writes one block into ``folder`` and removes it again.
 

@@ -40,15 +40,17 @@ _PINNED_FOLDERS = {
 #: Folders that no variable names; the engines get the cache's root and use these.
 OWN_FOLDERS = ("jieba", "text-normalizer", "kokoro")
 #: For the children unless the user says otherwise. A Hub mirror carries no Xet data, and a blocked Xet host hangs a
-#: download for good, therefore it is off. Unbuffered, so that a log line is there when it was written.
+#: download for good, therefore it is off. Unbuffered, so that a log line is there when it was written. onnxruntime
+#: sends events to its maker since 1.29, and keeps an identifier in the home folder, unless it is told not to.
 _SWITCHES = {
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
     "DO_NOT_TRACK": "1",
     "PYTHONUNBUFFERED": "1",
 }
-_PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _UNPROXIED = ("localhost", "127.0.0.1", "::1")
 
 
@@ -87,6 +89,7 @@ class InstancePaths:
         root: its folder.
         run_file, lock_file: who runs, and the lock that only the living hold.
         log_dir: rotating logs.
+        ended_sessions: logins that somebody has ended before their time.
         temp_dir: uploads and generated sound; private (0700), emptied by whoever starts.
         runtime_dir: sockets; private (0700), short enough for a Unix socket's name.
         library_dir: voices, presets, glossary and history; private (0700), made by the page's process.
@@ -97,6 +100,7 @@ class InstancePaths:
     run_file: Path
     lock_file: Path
     log_dir: Path
+    ended_sessions: Path
     temp_dir: Path
     runtime_dir: Path
     library_dir: Path
@@ -127,6 +131,7 @@ def instance_paths(config: Config | tuple[Path, str]) -> InstancePaths:
         run_file=root / "run.json",
         lock_file=root / "run.lock",
         log_dir=root / "logs",
+        ended_sessions=root / "ended_sessions",
         temp_dir=root / "tmp",
         runtime_dir=_runtime_dir(root),
         library_dir=root / "library",
@@ -186,7 +191,7 @@ def child_environment(config: Config, base: Mapping[str, str]) -> dict[str, str]
     for name, value in _SWITCHES.items():
         if not environment.get(name):
             environment[name] = value
-    if any(environment.get(name) for name in _PROXY_NAMES):
+    if any(environment.get(name) for name in PROXY_NAMES):
         listed = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
         direct = ",".join(dict.fromkeys([*filter(None, (part.strip() for part in listed.split(","))), *_UNPROXIED]))
         environment["no_proxy"] = environment["NO_PROXY"] = direct

@@ -22,8 +22,9 @@ from pathlib import Path
 from launcher.cache.folders import storage_error
 from launcher.cache.leftovers import Leftover
 from launcher.cache.locking import is_free, try_lock
-from launcher.cache.repair import FULL, check_changeable
+from launcher.cache.repair import check_changeable
 from launcher.cache.usage import REMOVED, Repo, Revision, Usage
+from launcher.errors import FULL_ERRNOS
 
 Identity = tuple[int, int]
 
@@ -201,7 +202,7 @@ def _alone(locks: Path) -> Iterator[bool]:
         try:
             is_first = held.enter_context(try_lock(locks / "tts-launcher-fetch.lock"))
         except OSError as error:
-            if error.errno not in FULL:  # a disk that cannot take a lock has to be cleared all the same
+            if error.errno not in FULL_ERRNOS:  # a disk that cannot take a lock has to be cleared all the same
                 raise
         yield is_first and all(
             is_free(path) for path in locks.glob("*.lock") if not path.name.startswith("tts-launcher-")
@@ -231,7 +232,7 @@ def _made(folder: Path) -> Path | None:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in FULL_ERRNOS:
             raise
         return None
     return folder

@@ -25,8 +25,6 @@ from launcher.errors import LauncherError
 
 STAGING = ".repair"
 _FETCHED_KINDS = ("model", "dataset", "space")
-#: What a disk says that has no room.
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 #: Fetches files of a commit: (staging cache, repository, commit, paths) to the snapshot folder that holds them.
 Fetch = Callable[[Path, str, str, Sequence[str]], Path]

@@ -22,8 +22,9 @@ from launcher.cache.shape import misshapen
 from launcher.cache.usage import Content, Entry, Repo, Revision
 from launcher.progress import Progress
 
-#: So little that what was read is still in the core's own cache when it is hashed.
-_READ_BYTES = 256 << 10
+#: So little that what was read is still in the core's own cache when it is hashed, so much that the calls do not count:
+#: measured, 1 MiB is at least as fast as 256 KiB and 4 MiB from memory and from the disk.
+_READ_BYTES = 1 << 20
 _TELL_S = 0.2
 #: Flaws of a repository's layout that its library stumbles over; one that holds nothing yet is no damage.
 _FLAWS = {"ref": "ref", "stranger": "layout", "unreadable": "layout"}

@@ -5,7 +5,11 @@ Invariants: sizes are decimal, as disks are sold; what cannot be read is one sen
 
 from __future__ import annotations
 
+import math
 import re
+from typing import Any
+
+import click
 
 from launcher.config.parsers import size_bytes
 from launcher.errors import ConfigError
@@ -15,6 +19,17 @@ _DAY_S = 86_400.0
 _AGE_UNITS_S = {"m": 60.0, "h": 3600.0, "d": _DAY_S, "w": 7 * _DAY_S, "y": 365 * _DAY_S}
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([mhdwy])", re.IGNORECASE)
 _MOST_BYTES = 10**18
+
+
+class Seconds(click.FloatRange):
+    """An option's seconds; click itself lets ``nan`` through every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is no number of seconds.", param, ctx)
+        return number
 
 
 def size_text(size: float) -> str:

@@ -7,8 +7,10 @@ with ``LAUNCHER_LOG_LEVEL=debug``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from launcher import __version__
-from launcher.cli.output import Output
+from launcher.cli.output import Output, UnwritableError
 from launcher.errors import ConfigError, LauncherError
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ class CommandEntry:
 
 COMMANDS: dict[str, CommandEntry] = {
     "start": CommandEntry("launcher.cli.start:command", "Start the page and the speech engine."),
-    "start-app": CommandEntry("launcher.cli.start_app:command", "start, with the old start_app.sh's flags."),
+    "start-app": CommandEntry(
+        "launcher.cli.start_app:command", "Start the page with the flags of the old start_app.sh."
+    ),
     "open": CommandEntry("launcher.cli.open:command", "Open the page in a browser; start it first if need be."),
     "stop": CommandEntry("launcher.cli.stop:command", "Stop a running instance."),
     "restart": CommandEntry("launcher.cli.restart:command", "Restart the page, the engine or both."),
@@ -69,11 +73,13 @@ class Context:
         output: the only way to print.
         flags: shared options that were given, by setting name.
         env_file: from ``--env-file``.
+        words: the command's names as far as they are known, ``tts-launcher cache ls``.
     """
 
     output: Output
     flags: dict[str, str]
     env_file: Path | None = None
+    words: str = PROGRAM
 
     def load_config(self, flags: Mapping[str, str | None] | None = None) -> Config:
         """The settings, with the command's own ``flags`` (setting name to text; ``None`` was not given) on top.
@@ -187,7 +193,9 @@ class LazyGroup(click.Group):
             near = get_close_matches(args[0], self._entries, n=1)
             fix = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(self._entries)}."
             raise ConfigError(f"There is no command {args[0]!r}.", fix=fix)
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        ctx.obj.words = f"{ctx.obj.words} {found[0]}"
+        return found
 
 
 def make_group(commands: Mapping[str, CommandEntry] = COMMANDS) -> LazyGroup:
@@ -225,21 +233,34 @@ def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, CommandEnt
         argv: the arguments without the program's name; ``None`` takes `sys.argv`.
         commands: name to place; a command may return an exit code.
     """
+    _fill_standard_streams()
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    context = Context(Output(json="--json" in options, stdout=sys.stdout, stderr=sys.stderr, stdin=sys.stdin), {})
+    if argv is None:  # this process is ours: no thread shows a traceback either
+        threading.excepthook = lambda unhandled: context.output.note(
+            f"Error: {_unexpected(unhandled.exc_value, context)}"
+        )
     try:
-        return _run(argv, commands)
-    except BrokenPipeError:  # whoever read our words has left; Python must not try again at its end
+        return _run(arguments, commands, context)
+    except (BrokenPipeError, UnwritableError):  # nobody reads our words; Python must not try again at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return LauncherError.exit_code
 
 
-def _run(argv: Sequence[str] | None, commands: Mapping[str, CommandEntry]) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    context = Context(Output(json="--json" in options, stdout=sys.stdout, stderr=sys.stderr, stdin=sys.stdin), {})
+def _fill_standard_streams() -> None:
+    """Puts the null device where a standard stream was closed; else the next file to be opened takes its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - it stays open
+
+
+def _run(arguments: list[str], commands: Mapping[str, CommandEntry], context: Context) -> int:
     try:
         code = make_group(commands).main(args=arguments, prog_name=PROGRAM, obj=context, standalone_mode=False)
     except LauncherError as error:
-        context.output.error(error)
+        with contextlib.suppress(UnwritableError):  # the exit code still says what it was
+            context.output.error(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
@@ -248,21 +269,31 @@ def _run(argv: Sequence[str] | None, commands: Mapping[str, CommandEntry]) -> in
     except SystemExit as exit_request:  # click's answer to a closed pipe
         return exit_request.code if isinstance(exit_request.code, int) else 1
     except Exception as error:  # noqa: BLE001 - the last resort: a person gets a sentence, the log the traceback
-        return _report_unexpected(error, context)
+        context.output.error(_unexpected(error, context))
+        return LauncherError.exit_code
     return code if isinstance(code, int) else 0
 
 
 def _report_usage(error: click.ClickException, context: Context) -> int:
-    where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else PROGRAM
     message = error.format_message().strip().replace("\n", " ")
-    usage = ConfigError(message if message.endswith((".", "?")) else f"{message}.", fix=f"See {where} --help.")
+    usage = ConfigError(message if message.endswith((".", "?")) else f"{message}.", fix=f"See {context.words} --help.")
     context.output.error(usage)
     return usage.exit_code
 
 
-def _report_unexpected(error: Exception, context: Context) -> int:
+def _unexpected(error: BaseException | None, context: Context) -> LauncherError:
+    """A bug as a sentence; its traceback is kept, or shown while debugging."""
     import traceback
 
+    if (
+        isinstance(error, ModuleNotFoundError)
+        and error.name
+        and error.name.partition(".")[0] not in ("launcher", "webui")
+    ):
+        return LauncherError(
+            f"The package {error.name} is not installed for {sys.executable}.",
+            fix="Run scripts/start, which installs it, or use .venv/bin/tts-launcher.",
+        )
     try:
         config = context.load_config()
     except LauncherError:
@@ -275,19 +306,15 @@ def _report_unexpected(error: Exception, context: Context) -> int:
     else:
         path = _keep_trace(trace, config)
         fix = f"The details are in {path}." if path else "Set LAUNCHER_LOG_LEVEL=debug to see where."
-    context.output.error(LauncherError(f"Something unexpected went wrong: {what}.", fix=fix))
-    return LauncherError.exit_code
+    return LauncherError(f"Something unexpected went wrong: {what}.", fix=fix)
 
 
 def _without_secrets(text: str, config: Config | None) -> str:
-    names = ("LAUNCHER_TOKEN", "HF_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-    secrets = {os.environ.get(spelling) for name in names for spelling in (name, name.lower())}
-    if config is not None:
-        secrets |= {
-            config.token,
-            *(config.standard.get(spelling) for name in names for spelling in (name, name.lower())),
-        }
-    for secret in filter(None, secrets):
+    from launcher.config.model import standard_secrets
+
+    # The environment's as well: the settings may be what is wrong.
+    secrets = {os.environ.get("LAUNCHER_TOKEN", ""), *standard_secrets(os.environ)}
+    for secret in filter(None, {*secrets, *(config.secrets if config else ())}):
         text = text.replace(secret, "********")
     return text
 
@@ -296,12 +323,14 @@ def _keep_trace(trace: str, config: Config | None) -> Path | None:
     """Writes the traceback beside the logs, over the last one; ``None`` when that is not possible."""
     if config is None:
         return None
+    from launcher.cache.folders import private_opener
     from launcher.cache.layout import instance_paths
 
     path = instance_paths(config).log_dir / "error.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(trace, encoding="utf-8", errors="backslashreplace")
+        with open(path, "w", encoding="utf-8", errors="backslashreplace", opener=private_opener) as file:
+            file.write(trace)
     except OSError:
         return None
     return path

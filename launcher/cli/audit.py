@@ -69,7 +69,7 @@ def _reports(config: Config, names: Sequence[str], tell: Tell) -> list[Report]:
             parts = [audit_part(cache, part, tell) for part in merged(lookup(name).parts)]
             found = [one for one in parts if one is not None]
             if names and not found:
-                raise FetchError(f"Nothing of {name} is in {cache}.", fix=f"Run: fetch {name}")
+                raise FetchError(f"Nothing of {name} is in {cache}.", fix=f"Run: tts-launcher fetch {name}")
         reports.update({one.folder: one for one in found})
     return list(reports.values())
 

@@ -14,7 +14,7 @@ _STAGES = {
     "assemble": "putting the voice together",
     "fetch": "fetching",
     "grammar": "building the rules for reading numbers in this language, once",
-    "import": "importing the engine's packages",
+    "import": "importing packages",
     "list": "asking the mirrors",
     "load": "loading the weights",
     "look": "looking for the weights",
@@ -28,12 +28,12 @@ _STAGES = {
 }
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _BAR_CELLS = 16
-#: What stands behind a name: the bar, percent, amounts, speed, time left.
-_REST_CELLS = 62
+#: What stands behind a name: the bar, percent, amounts, speed, time left; of steps only bar, percent and time left.
+_REST_CELLS, _REST_OF_STEPS_CELLS = 62, 40
 _NAME_CELLS = (16, 40)
-#: Filled and empty; the second pair for terminals with ASCII only.
-BLOCKS = "█░"
-ASCII_BLOCKS = "#."
+#: Filled, empty, and what stands for letters that are left out; the second set for terminals with ASCII only.
+BLOCKS = "█░…"
+ASCII_BLOCKS = "#.~"
 #: A terminal that tells no width.
 USUAL_WIDTH = 80
 
@@ -44,11 +44,15 @@ def bars(progress: Progress, width: int = USUAL_WIDTH, blocks: str = BLOCKS) -> 
     Args:
         progress: what to show.
         width: columns.
-        blocks: two characters, filled and empty.
+        blocks: `BLOCKS` or `ASCII_BLOCKS`.
     """
     low, high = _NAME_CELLS
-    cells = min(high, max(low, width - _REST_CELLS))
-    whole = Part(_name(progress), progress.done, progress.total)
+    rest = _REST_CELLS if progress.unit == "bytes" else _REST_OF_STEPS_CELLS
+    cells = min(high, max(low, width - rest))
+    name = _name(progress)
+    if len(name) > cells and progress.total:  # of words the beginning says more, of paths the end
+        name = f"{name[: cells - 1]}{blocks[2]}"
+    whole = Part(name, progress.done, progress.total)
     lines = [_line(whole, cells, blocks, progress.unit, _facts(progress))]
     lines += [_line(part, cells, blocks, progress.unit, _speed(progress, part)) for part in progress.parts]
     lines += [f"from {_hosts(progress)}"] if progress.hosts else []
@@ -97,7 +101,7 @@ def _line(part: Part, cells: int, blocks: str, unit: str, facts: Sequence[str]) 
     filled = int(_BAR_CELLS * min(part.done / part.total, 1.0))
     bar = blocks[0] * filled + blocks[1] * (_BAR_CELLS - filled)
     amount = [_amount(part.done, part.total)] if unit == "bytes" else []
-    return "  ".join([f"{_shorten(part.name, cells):<{cells}} {bar} {percent(part):3d} %", *amount, *facts])
+    return "  ".join([f"{_shorten(part.name, cells, blocks[2]):<{cells}} {bar} {percent(part):3d} %", *amount, *facts])
 
 
 def _facts(progress: Progress) -> list[str]:
@@ -126,6 +130,6 @@ def _amount(done: float, total: float) -> str:
     return f"{number} of {whole}" if whole.endswith(f" {unit}") else f"{size(done)} of {whole}"
 
 
-def _shorten(name: str, cells: int) -> str:
+def _shorten(name: str, cells: int, mark: str) -> str:
     """The end of a long path, which tells files apart."""
-    return name if len(name) <= cells else f"…{name[1 - cells :]}"
+    return name if len(name) <= cells else f"{mark}{name[1 - cells :]}"

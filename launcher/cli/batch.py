@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import click
 
 from launcher.cli.app import Context
-from launcher.cli.batch_list import read_list, with_its_files
+from launcher.cli.batch_list import read_file, with_its_files
 from launcher.cli.output import Output
 from launcher.cli.sound_file import check_path, file_in_place
 from launcher.cli.speech_source import RunningInstance, running_instance
@@ -45,17 +45,29 @@ class _Targets:
 @click.command(name="batch", help="Speak every row of FILE: JSONL, CSV, plain text, Markdown, SRT or WebVTT.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", "target", metavar="DIR|FILE.zip", help="Where the rows' files go; else FILE's name .zip."
+    "-o",
+    "--output",
+    "target",
+    metavar="DIR|FILE.zip",
+    help="Folder or zip file for the rows; FILE's name with .zip when nothing is named.",
 )
 @click.option("--join", metavar="FILE", help="Also, or only, one file of all rows (.wav .mp3 .flac .opus).")
 @click.option("--subtitles", metavar="FILE", help="Subtitles with the true times (.srt .vtt).")
 @click.option("--voice", default="", metavar="NAME", help="Voice of rows that name none.")
 @click.option("--gap", type=float, metavar="SECONDS", help="Silence between rows of the joined file; 0.5 if not given.")
 @click.option(
-    "--format", "audio_format", type=click.Choice(["wav", "mp3", "flac", "opus"]), default="wav", help="Of the rows."
+    "--format",
+    "audio_format",
+    type=click.Choice(["wav", "mp3", "flac", "opus"]),
+    default="wav",
+    show_default=True,
+    help="Format of the rows' files.",
 )
 @click.option(
-    "--kind", default="", metavar="KIND", help="jsonl, csv, txt, markdown, srt or vtt, if the name is silent."
+    "--kind",
+    default="",
+    metavar="KIND",
+    help="What FILE is, when its name does not say: jsonl, csv, txt, markdown, srt or vtt.",
 )
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @click.pass_obj
@@ -72,14 +84,15 @@ def command(
     **options: Any,
 ) -> None:
     """Speaks a file's rows."""
+    data = read_file(file)
     instance = running_instance(context.load_config())
     if instance is None:
-        raise NotRunningError("There is no instance that could speak it.", fix="Start one: python -m launcher start")
+        raise NotRunningError("There is no instance that could speak it.", fix="Start one: tts-launcher start")
     if target is None and join is None and subtitles is None:
         target = f"{file.stem}.zip"
     targets = _Targets(*(None if name is None else Path(name) for name in (target, join, subtitles)))
     _check(targets, force=force)
-    job = _made(instance, file, options)
+    job = _made(instance, file, data, options)
     output = context.output
     output.warnings(_told(job["problems"], job["problem_count"]))
     try:
@@ -91,8 +104,7 @@ def command(
     _report(instance, job, files, output)
 
 
-def _made(instance: RunningInstance, file: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    data = with_its_files(read_list(file), file, instance)
+def _made(instance: RunningInstance, file: Path, data: bytes, options: Mapping[str, Any]) -> dict[str, Any]:
     query = {"name": file.name}
     if options["kind"]:
         query["format"] = options["kind"]
@@ -100,7 +112,7 @@ def _made(instance: RunningInstance, file: Path, options: Mapping[str, Any]) -> 
         query["gap_s"] = str(options["gap"])
     if options["voice"]:
         query["defaults"] = json.dumps({"voice": options["voice"]})
-    return _object(instance, "POST", f"/api/jobs?{urlencode(query)}", data)
+    return _object(instance, "POST", f"/api/jobs?{urlencode(query)}", with_its_files(data, file, instance))
 
 
 def _finished(instance: RunningInstance, job_id: str, output: Output) -> dict[str, Any]:

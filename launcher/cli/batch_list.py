@@ -25,8 +25,8 @@ _LISTS = {".jsonl", ".ndjson"}
 _MAX_TEXT_BYTES, _MAX_RECORDING_BYTES = 4 * 1024 * 1024, 200 * 1024 * 1024
 
 
-def read_list(path: Path) -> bytes:
-    """The file.
+def read_file(path: Path) -> bytes:
+    """The whole of it.
 
     Raises:
         StorageError: when it cannot be read.
@@ -51,7 +51,7 @@ def with_its_files(data: bytes, path: Path, instance: RunningInstance) -> bytes:
     if path.suffix.lower() not in _LISTS:
         return data
     try:
-        lines = data.decode("utf-8-sig").splitlines()
+        lines = data.decode("utf-8-sig").split("\n")  # not splitlines: a text may hold U+2028
     except UnicodeDecodeError:
         return data  # whatever it is, the server says so
     clones, voices, changed = None, dict[Path, str](), []
@@ -85,7 +85,7 @@ def _take_text(row: dict[str, Any], folder: Path) -> None:
     if not isinstance(name, str) or "text" in row:
         return
     path = folder / name
-    with contextlib.suppress(OSError, UnicodeDecodeError):
+    with contextlib.suppress(OSError, ValueError):  # not there, not UTF-8, no name at all
         if path.stat().st_size <= _MAX_TEXT_BYTES:
             row["text"] = path.read_text(encoding="utf-8-sig")
             del row["text_file"]
@@ -95,9 +95,10 @@ def _recordings(row: dict[str, Any], folder: Path) -> Iterator[tuple[str, Path]]
     for name in _RECORDINGS:
         value = row.get(name)
         if isinstance(value, str) and Path(value).suffix.lower() in _ENDINGS:
-            path = (folder / value).resolve()
-            if path.is_file() and path.stat().st_size <= _MAX_RECORDING_BYTES:
-                yield name, path
+            with contextlib.suppress(OSError, ValueError):
+                path = (folder / value).resolve()
+                if path.is_file() and path.stat().st_size <= _MAX_RECORDING_BYTES:
+                    yield name, path
 
 
 def _clones(instance: RunningInstance) -> bool:
@@ -107,7 +108,7 @@ def _clones(instance: RunningInstance) -> bool:
 
 def _sent(recording: Path, instance: RunningInstance) -> str:
     """The id under which the instance keeps a recording; it knows one that it has by its content."""
-    data = recording.read_bytes()
+    data = read_file(recording)
     error: LauncherError | None = None
     # Another recording may have the name already; then a part of the content's digest tells them apart.
     for name in (recording.stem, f"{recording.stem} {hashlib.sha256(data).hexdigest()[:6]}"):

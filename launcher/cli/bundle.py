@@ -33,7 +33,15 @@ command = LazyGroup(
 
 @click.command(name="make", help="Pack a model (see: models) or repository that is in the cache into one file.")
 @click.argument("name")
-@click.option("-o", "--output", "path", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The bundle to write.",
+)
 @click.option("--no-wheels", is_flag=True, help="Leave the Python packages out: weights, settings and voices alone.")
 @click.pass_obj
 def make_command(context: Context, *, name: str, path: Path, no_wheels: bool) -> None:

@@ -79,7 +79,7 @@ def archive_command(context: Context, *, name: str, folder: Path, dry_run: bool,
     for one, other in shared.items():
         context.output.note(f"{one} stays: {other} needs it.")
     if not repos:
-        raise StorageError(f"Nothing of {name} that could be archived is in {hub}.", fix="See: cache ls")
+        raise StorageError(f"Nothing of {name} that could be archived is in {hub}.", fix="See: tts-launcher cache ls")
     text = "\n".join(f"  {size_text(size):>10}  {one}" for one, size in sizes.items())
     text = f"{size_text(sum(sizes.values()))} go to {folder} and are removed from {hub}:\n{text}"
     data: dict[str, Any] = {"archive": str(folder), "repos": sizes, "kept": shared, "dry_run": dry_run}
@@ -104,7 +104,7 @@ def _archived_text(done: list[Pointer], folder: Path, packed: int) -> str:
     size = sum(pointer.size for pointer in done)
     return (
         f"{len(done)} repositories ({size_text(size)}) are in {folder}, which holds {size_text(packed)} now. "
-        "Back with: cache restore NAME"
+        "Back with: tts-launcher cache restore NAME"
     )
 
 

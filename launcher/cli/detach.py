@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from launcher.cache.folders import make_folder, storage_error
+from launcher.cache.folders import make_folder, storage_error, write_probe
 from launcher.cache.layout import instance_paths
 from launcher.cli.app import Context
 from launcher.cli.browser import open_page
@@ -70,6 +70,7 @@ def _spawn(context: Context, config: Config, flags: Mapping[str, str], said: Pat
         else {"start_new_session": True}
     )
     try:
+        write_probe(said.parent)  # a full disk would leave the background process without words
         with said.open("wb") as sink:
             return subprocess.Popen(
                 [sys.executable, "-m", "launcher", *arguments],
@@ -116,7 +117,8 @@ def _failure(code: int, said: Path) -> LauncherError:
         lines = said.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    error: LauncherError = StartError(f"The background process ended with exit code {code}.", fix=f"See {said}.")
+    see = f"See {said}." if lines else "Run `tts-launcher start` without --detach to see why."
+    error: LauncherError = StartError(f"The background process ended with exit code {code}.", fix=see)
     for line in lines:
         try:
             body = json.loads(line)["error"]

@@ -1,6 +1,7 @@
 """``engine load``, ``unload``, ``reload``: gives the running engine's memory to other programs, and takes it back.
 
-Invariant: an unload is done when the engine's process is gone, because only then its GPU memory has come back.
+Invariants: an unload is done when the engine's process is gone, because only then its GPU memory has come back; a
+request that wakes the engine meanwhile brings a new process, which the command tells and does not wait for.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import click
 
 from launcher.cache.layout import instance_paths
+from launcher.cli.amounts import Seconds
 from launcher.cli.app import Context
 from launcher.errors import ConfigError, EngineError
 from launcher.process.instance import ask, require_running
@@ -24,7 +26,13 @@ _ENDED = ("unloaded", "stopped")
 
 def _wait_options(command: Any) -> Any:
     command = click.option(
-        "--timeout", "timeout_s", type=click.FloatRange(0, 3600), default=300.0, metavar="S", help="Longest wait, s."
+        "--timeout",
+        "timeout_s",
+        type=Seconds(0, 3600),
+        default=300.0,
+        metavar="S",
+        show_default=True,
+        help="Longest wait, in seconds.",
     )(command)
     return click.option("--wait/--no-wait", default=True, help="Return when it is done (default), or at once.")(command)
 
@@ -90,11 +98,10 @@ def _send(context: Context, order: Order, *, wait: bool, timeout_s: float) -> No
     began = time.monotonic()
     for name in asked if order.command == "restart" else (order.name,):
         ask(record, order.command, component=name)
-    engines = _wait(record, asked, order.states, timeout_s) if wait else before
+    engines = _wait(record, order, {name: before[name] for name in asked}, timeout_s) if wait else before
     elapsed_s = time.monotonic() - began
-    freed = _freed(free_before)
-    who = "The engines are" if len(asked) > 1 else f"The {asked[0]} is"
-    one = f"{who} {order.done} after {elapsed_s:.1f} s."
+    woken = [name for name in asked if order.command == "unload" and wait and engines[name]["state"] not in _ENDED]
+    freed = 0 if woken else _freed(free_before)
     context.output.result(
         {
             "instance": config.instance,
@@ -103,11 +110,22 @@ def _send(context: Context, order: Order, *, wait: bool, timeout_s: float) -> No
             "engines": {name: engine["state"] for name, engine in engines.items()},
             "elapsed_s": round(elapsed_s, 3),
             "vram_freed_bytes": freed,
+            "woken": woken,
         },
-        one + (f" {freed / 10**9:.1f} GB of GPU memory came back." if order.command == "unload" and freed > 0 else "")
-        if wait
-        else f"Asked for: {order.command}.",
+        _sentence(order, asked, woken, elapsed_s, freed) if wait else f"Asked for: {order.command}.",
     )
+
+
+def _sentence(order: Order, asked: list[str], woken: list[str], elapsed_s: float, freed_bytes: int) -> str:
+    """What came of an order, for a person."""
+    who = "The engines are" if len(asked) > 1 else f"The {asked[0]} is"
+    said = f"{who} {order.done} after {elapsed_s:.1f} s."
+    if woken:
+        again = "They are" if len(woken) > 1 else f"The {woken[0]} is"
+        said += f" {again} loading again, because somebody asks for speech: pause jobs and close pages to keep it away."
+    elif order.command == "unload" and freed_bytes > 0:
+        said += f" {freed_bytes / 10**9:.1f} GB of GPU memory came back."
+    return said
 
 
 def _asked(order: Order, engines: dict[str, dict[str, Any]]) -> list[str]:
@@ -123,11 +141,19 @@ def _asked(order: Order, engines: dict[str, dict[str, Any]]) -> list[str]:
     return obeying or list(engines)
 
 
-def _wait(record: RunRecord, asked: list[str], states: tuple[str, ...], timeout_s: float) -> dict[str, dict[str, Any]]:
+def _wait(
+    record: RunRecord, order: Order, before: dict[str, dict[str, Any]], timeout_s: float
+) -> dict[str, dict[str, Any]]:
+    """Each engine's part of the snapshot once all have obeyed; ``before``: those that were asked, as they were."""
     deadline = time.monotonic() + timeout_s
+    gone: set[str] = set()
     while True:
         engines = _engines(record)
-        going = [engines[name] for name in asked if engines[name]["state"] not in states]
+        gone |= {name for name, was in before.items() if _has_ended(was, engines[name])}
+        obeyed = {name for name in before if engines[name]["state"] in order.states}
+        if order.command == "unload":
+            obeyed |= gone  # a request may have brought another process since, which is none of this order's
+        going = [engines[name] for name in before if name not in obeyed]
         if not going:
             return engines
         for engine in going:
@@ -139,6 +165,11 @@ def _wait(record: RunRecord, asked: list[str], states: tuple[str, ...], timeout_
                 f"The engine is {going[0]['state']} after {timeout_s:.0f} s.", fix="Follow it with: tts-launcher status"
             )
         time.sleep(_POLL_S)
+
+
+def _has_ended(was: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether the process that was told to end has gone; who had none was unloaded at once."""
+    return bool(now["pid"] != was["pid"] if was["pid"] else now["state"] != "stopping")
 
 
 def _engines(record: RunRecord) -> dict[str, dict[str, Any]]:

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher import __version__
-from launcher.access import AccessRules
+from launcher.access import AccessRules, EndedSessions
 from launcher.access.audit import AuditLog
 from launcher.access.clients import parse_networks
+from launcher.access.ended import forget_expired
+from launcher.alarms import telling
 from launcher.alarms.duty import Duty, Instance
-from launcher.alarms.telling import teller
 from launcher.alarms.watch import look
 from launcher.apps import (
     Addresses,
@@ -124,7 +125,7 @@ def _log_writer(config: Config, log_dir: Path) -> LogWriter:
         max_bytes=config.log_max_bytes,
         files=config.log_files,
         max_age_s=config.log_days * 86_400.0,
-        secrets=[config.token, config.standard.get("HF_TOKEN", ""), *(token for _, token in config.user_tokens)],
+        secrets=config.secrets,
     )
 
 
@@ -153,12 +154,16 @@ def _keep_watch(supervisor: Supervisor, config: Config, logs: LogWriter) -> Tall
     loop = supervisor.loop
     instance = Instance(loop.call_later, loop.call_from_thread, supervisor.status.snapshot, supervisor.show_alarms)
     log = functools.partial(logs.write, "supervisor", "warning")
-    figures = Figures(instance, config)
+    if config.alarm_urls and not telling.is_installed():
+        supervisor.warn(
+            "LAUNCHER_ALARM_URLS is set, but apprise, which tells of alarms, is not installed.", telling.FIX
+        )
+    figures = Figures(instance, config, log)
     supervisor.metrics = figures.text
     supervisor.offer("metrics", lambda message: {"text": figures.text()})
     supervisor.listen(figures.hear)
     supervisor.offer("figures", lambda message: figures.to_json())
-    Duty(instance, functools.partial(look, config), teller(config.alarm_urls, config.instance, os.environ, log))
+    Duty(instance, functools.partial(look, config), telling.teller(config.alarm_urls, config.instance, os.environ, log))
     return figures.tally
 
 
@@ -227,7 +232,9 @@ def _assemble(
 
 def _settings(config: Config, paths: InstancePaths, addresses: Addresses, tls: ssl.SSLContext | None) -> Settings:
     return Settings(
-        rules=AccessRules(addresses.token, config.allowed_hosts, config.user_tokens),
+        rules=AccessRules(
+            addresses.token, config.allowed_hosts, config.user_tokens, EndedSessions(paths.ended_sessions)
+        ),
         root_path=config.root_path,
         trusted=parse_networks(config.trusted_proxies),
         tls=tls,
@@ -288,6 +295,7 @@ def _make_ready(supervisor: Supervisor, ground: _Ground, addresses: Addresses) -
         remove_dead_sockets(paths.runtime_dir, keep=Path(addresses.control.partition(":")[2]).name)
         warnings = prepare(config)
         _empty(paths.temp_dir)
+        forget_expired(paths.ended_sessions)
         texts = config.warnings
         if config.app == BUILTIN:
             choice = choose(config)

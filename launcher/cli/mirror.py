@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from launcher.cli.amounts import Seconds
 from launcher.cli.app import CommandEntry, Context, LazyGroup
 from launcher.config.mirror_list import KINDS, MAX_CONNECTIONS, MirrorEntry
 from launcher.errors import ConfigError, FetchError
@@ -74,7 +75,7 @@ def endpoints_in_use(config: Config) -> tuple[Endpoint, ...]:
 
     found = parse_endpoints(config)
     if not found:
-        raise ConfigError("No mirror is listed.", fix="Run: mirror add URL, or remove LAUNCHER_MIRRORS.")
+        raise ConfigError("No mirror is listed.", fix="Run: tts-launcher mirror add URL, or remove LAUNCHER_MIRRORS.")
     return found
 
 
@@ -143,7 +144,15 @@ def shown_speed(bytes_per_s: float | None) -> str:
 @click.command(name="test", help=f"Measure every mirror with REPO (default {DEFAULT_REPO}), all at the same time.")
 @click.argument("repo", default=DEFAULT_REPO, metavar="[NAME|REPO[@REVISION]]")
 @click.option("--revision", metavar="REV", help="Branch, tag or commit; main by default.")
-@click.option("--timeout", "round_s", type=click.FloatRange(1, 120), default=10.0, show_default=True, metavar="S")
+@click.option(
+    "--timeout",
+    "round_s",
+    type=Seconds(1, 120),
+    default=10.0,
+    show_default=True,
+    metavar="S",
+    help="Longest wait for each answer, in seconds.",
+)
 @click.pass_obj
 def test_command(context: Context, repo: str, revision: str | None, round_s: float) -> int:
     """Probes, keeps the ranking, prints it; the exit code says whether any mirror can serve."""
@@ -200,10 +209,30 @@ def _file_to_change(config: Config) -> Path:
 
 @click.command(name="add", help="Add a mirror to the mirrors file, once it has answered.")
 @click.argument("url")
-@click.option("--kind", type=click.Choice(KINDS), default="hub", show_default=True)
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="hub",
+    show_default=True,
+    help="What it speaks; private is trusted, too.",
+)
 @click.option("--token-file", default="", metavar="FILE", help="File that holds the token for this mirror alone.")
-@click.option("--weight", type=click.FloatRange(0.01, 100), default=1.0, show_default=True)
-@click.option("--connections", type=click.IntRange(1, MAX_CONNECTIONS), default=8, show_default=True)
+@click.option(
+    "--weight",
+    type=click.FloatRange(0.01, 100),
+    default=1.0,
+    show_default=True,
+    metavar="X",
+    help="2 prefers it, 0.1 keeps it as a reserve.",
+)
+@click.option(
+    "--connections",
+    type=click.IntRange(1, MAX_CONNECTIONS),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Connections at the same time.",
+)
 @click.option("--trusted/--untrusted", default=None, help="Whether its word on digests counts alone.")
 @click.option("--no-check", is_flag=True, help="Add it even if it does not answer now.")
 @click.pass_obj

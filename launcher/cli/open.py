@@ -6,6 +6,7 @@ as a page in the browser and as a notification, and is still this command's fail
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from launcher.cache.folders import private_opener
 from launcher.cache.layout import instance_paths
 from launcher.cli.app import Context
 from launcher.config import Config
@@ -82,19 +84,16 @@ def _show_failure(context: Context, config: Config | None, error: LauncherError)
     from launcher.process.log_reader import read_lines
     from launcher.shortcut.failure import render_failure
 
+    instance, lines = "default", list[str]()
+    if config is not None:
+        instance = config.instance
+        with contextlib.suppress(OSError):
+            lines = read_lines(instance_paths(config).log_dir, last=_LOG_LINES)
+    text = render_failure(instance, error.message, error.fix, lines)
     try:
-        if config is None:
-            folder, lines = Path(tempfile.mkdtemp(prefix="tts-launcher-")), []
-        else:
-            folder = instance_paths(config).log_dir
-            folder.mkdir(parents=True, exist_ok=True)
-            lines = read_lines(folder, last=_LOG_LINES)
-        page = folder / _FAILURE_PAGE
-        instance = "default" if config is None else config.instance
-        page.write_text(render_failure(instance, error.message, error.fix, lines), encoding="utf-8")
-        webbrowser.open(page.as_uri())
+        webbrowser.open(_kept(text, config).as_uri())
     except OSError as problem:
-        context.output.note(f"The failure could not be shown in a browser: {problem}.")
+        context.output.note(f"The failure could not be shown in a browser: {problem.strerror or problem}.")
     if sys.platform.startswith("linux"):
         try:
             subprocess.run(
@@ -106,3 +105,23 @@ def _show_failure(context: Context, config: Config | None, error: LauncherError)
             )
         except (OSError, subprocess.TimeoutExpired):
             return  # no notifications here: the page has said it
+
+
+def _kept(page: str, config: Config | None) -> Path:
+    """Writes the page beside the logs, over the last one; elsewhere when the data folder is what is wrong.
+
+    Raises:
+        OSError: when it cannot be written anywhere.
+    """
+    if config is not None:
+        folder = instance_paths(config).log_dir
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return _write(folder / _FAILURE_PAGE, page)
+    return _write(Path(tempfile.mkdtemp(prefix="tts-launcher-")) / _FAILURE_PAGE, page)
+
+
+def _write(path: Path, text: str) -> Path:
+    with open(path, "w", encoding="utf-8", opener=private_opener) as file:
+        file.write(text)
+    return path

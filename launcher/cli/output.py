@@ -13,11 +13,15 @@ from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from launcher.cli.bars import ASCII_BLOCKS, BLOCKS, USUAL_WIDTH, bars, percent, plain
-from launcher.errors import LauncherError
+from launcher.errors import LauncherError, StorageError
 from launcher.progress import Progress
 
 #: Between two lines about one stage where there are no bars.
 _PLAIN_EVERY_S = 2.0
+
+
+class UnwritableError(StorageError):
+    """Standard output or error takes nothing more."""
 
 
 class Output:
@@ -121,8 +125,16 @@ class Output:
     @staticmethod
     def _raw(stream: TextIO, text: str) -> None:
         encoding = stream.encoding or "utf-8"
-        stream.write(text.encode(encoding, errors="backslashreplace").decode(encoding))
-        stream.flush()
+        try:
+            stream.write(text.encode(encoding, errors="backslashreplace").decode(encoding))
+            stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise UnwritableError(
+                f"What this command says cannot be written ({error.strerror or error}).",
+                fix="Free some space where it goes, or send it elsewhere.",
+            ) from None
 
 
 def _width(stream: TextIO) -> int:

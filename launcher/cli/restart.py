@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from launcher.cache.layout import instance_paths
+from launcher.cli.amounts import Seconds
 from launcher.cli.app import Context
 from launcher.errors import ConfigError, StartError
 from launcher.process.instance import ask, require_running
@@ -27,7 +28,13 @@ _COMPONENT = re.compile(r"page|app|engine(-\d{1,2})?|all")
 @click.argument("component", default="all")
 @click.option("--wait/--no-wait", default=True, help="Return when it is ready again (default), or at once.")
 @click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(0, 3600), default=300.0, metavar="S", help="Longest wait, seconds."
+    "--timeout",
+    "timeout_s",
+    type=Seconds(0, 3600),
+    default=300.0,
+    metavar="S",
+    show_default=True,
+    help="Longest wait, in seconds.",
 )
 @click.pass_obj
 def command(context: Context, component: str, wait: bool, timeout_s: float) -> None:

@@ -166,7 +166,8 @@ def _show_running(context: Context, config: Config, run_file: RunFile) -> bool:
             f"{record.url}",
         )
         context.output.note(f"Instance {config.instance!r} runs already (pid {record.supervisor_pid}).")
-        if config.port not in (0, record.port):
+        asked = any(value.name == "LAUNCHER_PORT" and value.source != "default" for value in config.values)
+        if asked and config.port not in (0, record.port):
             context.output.note(f"It keeps port {record.port}; --replace moves it to port {config.port}.")
         return True
     return False

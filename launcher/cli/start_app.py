@@ -106,10 +106,14 @@ def _value(flag: str, words: list[str]) -> str:
 @click.command(
     name="start-app",
     context_settings={"ignore_unknown_options": True, "allow_extra_args": False},
-    help="start, with the flags of the old start_app.sh and webui.py.",
-    add_help_option=False,
+    help=f"""Start the page with the flags of the old start_app.sh and webui.py.
+
+    What they mean here: {", ".join(sorted({*_VALUES, *_SWITCHES, "--gpu"}))}. Not needed any more:
+    {", ".join(sorted(_NEEDLESS))}. For all that there is, see: tts-launcher start --help
+    """,
+    options_metavar="[FLAGS]",
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="")
 @click.pass_context
 def command(ctx: click.Context, arguments: tuple[str, ...]) -> int:
     """Starts an instance; returns the exit code."""

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from launcher.cache.layout import instance_paths
+from launcher.cli.amounts import Seconds
 from launcher.cli.app import Context
 from launcher.config import Config
 from launcher.errors import LauncherError, NotRunningError, StopError
@@ -16,7 +17,13 @@ from launcher.process.runfile import RunFile
 
 
 @click.command(name="stop", help="Stop a running instance: ask, terminate, kill; then check that all is gone.")
-@click.option("--grace", "grace_s", type=click.FloatRange(0, 600), metavar="S", help="Seconds before it is killed.")
+@click.option(
+    "--grace",
+    "grace_s",
+    type=Seconds(0, 600),
+    metavar="S",
+    help="Seconds before it is killed (LAUNCHER_STOP_GRACE_S).",
+)
 @click.option("--all", "every", is_flag=True, help="Every instance of the data folder.")
 @click.pass_obj
 def command(context: Context, *, grace_s: float | None, every: bool) -> None:

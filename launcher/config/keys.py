@@ -337,7 +337,7 @@ _OWN = (
         "File for node_exporter's textfile collector, so that numbers are there while the page is not; ends in .prom.",
         "供 node_exporter textfile 收集器读取的文件（以 .prom 结尾），页面不可用时仍有指标。",
         "/var/lib/prometheus/node-exporter/tts.prom",
-        parsers.text,
+        parsers.ending(".prom"),
         is_path=True,
         default_note="none",
     ),

@@ -12,6 +12,13 @@ from typing import Any
 
 #: What huggingface_hub takes for yes.
 _TRUE = frozenset({"1", "true", "yes", "on"})
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+def standard_secrets(values: Mapping[str, str]) -> tuple[str, ...]:
+    """The Hub's token, and addresses of proxies that hold a password, of ``values`` (name to value)."""
+    proxies = [values.get(spelling, "") for name in _PROXIES for spelling in (name, name.lower())]
+    return (values.get("HF_TOKEN", ""), *(address for address in proxies if "@" in address))
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,12 @@ class Config:
     def user_tokens(self) -> tuple[tuple[str, str], ...]:
         """Name and token of each user."""
         return tuple((name, token) for name, _, token in (entry.partition(":") for entry in self.users))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that no log and no message may show."""
+        own = (self.token, *(token for _, token in self.user_tokens), *self.alarm_urls)
+        return tuple(dict.fromkeys(filter(None, (*own, *standard_secrets(self.standard)))))
 
     @property
     def scheme(self) -> str:

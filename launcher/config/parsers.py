@@ -20,6 +20,8 @@ Parser = Callable[[str], object]
 MIN_TOKEN_CHARS = 16
 #: Fewer different characters than this is a pattern ("aaaa...", "1212..."), not a secret.
 MIN_TOKEN_DISTINCT_CHARS = 6
+#: Linux ends at 4096 bytes for a path and 255 for a name in it; below the data folder paths have up to 300 more.
+MAX_PATH_BYTES = 3700
 MAKE_TOKEN = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(24))"'
 
 _SIZE_UNITS = {
@@ -40,7 +42,8 @@ _SIZE_UNITS = {
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
 _MODEL = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*(@[^:]+)?(:.+)?)?", re.ASCII)
 _GPU = re.compile(r"\d+|-1|GPU-[0-9a-fA-F-]+|MIG-[0-9a-zA-Z/-]+", re.ASCII)
-_PROXY_SCHEMES = ("http", "https", "socks4", "socks5", "socks5h")
+#: ``socks`` is what GNOME writes.
+_PROXY_SCHEMES = ("http", "https", "socks", "socks4", "socks4a", "socks5", "socks5h")
 
 
 class BadValue(ValueError):  # noqa: N818 - it says what the value is
@@ -131,7 +134,7 @@ def port(value: str) -> int:
 
 def instance(value: str) -> str:
     """The name of an instance: a folder's name on every system."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", value, re.ASCII):
+    if not re.fullmatch(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)$)[a-z0-9][a-z0-9_-]{0,31}", value, re.ASCII):
         raise BadValue(
             "is not a name for an instance.", "Use 1 to 32 lower-case letters, digits, - or _, a letter or digit first."
         )
@@ -148,7 +151,9 @@ def engine(value: str) -> str:
 def app(value: str) -> str:
     """``builtin`` or the name of a profile; whether there is such a profile is known when it starts."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", value, re.ASCII):
-        raise BadValue("is not the name of an app.", "Use builtin, index-tts, heygem, or what `apps ls` shows.")
+        raise BadValue(
+            "is not the name of an app.", "Use builtin, index-tts, heygem, or what `tts-launcher apps ls` shows."
+        )
     return value
 
 
@@ -217,7 +222,9 @@ def allowed_hosts(value: str) -> tuple[str, ...]:
     for part in filter(None, (piece.strip().lower() for piece in value.split(","))):
         name = part[1:-1] if part.startswith("[") and part.endswith("]") else part
         if name != "*" and not _is_host(name):
-            raise BadValue(f"names {part!r}, which is not a host.", "List names without port: tts.example.org,10.0.0.5")
+            raise BadValue(
+                f"names {part!r:.80}, which is not a host.", "List names without port: tts.example.org,10.0.0.5"
+            )
         names.append(name)
     return tuple(dict.fromkeys(names))
 
@@ -271,8 +278,19 @@ def networks(value: str) -> tuple[str, ...]:
         try:
             ip_network(name, strict=False)
         except ValueError:
-            raise BadValue(f"names {name!r}, which is no address.", "Write it as 127.0.0.1,10.0.0.0/8.") from None
+            raise BadValue(f"names {name!r:.80}, which is no address.", "Write it as 127.0.0.1,10.0.0.0/8.") from None
     return names
+
+
+def ending(suffix: str) -> Parser:
+    """A parser for paths whose name ends in ``suffix``."""
+
+    def parse(value: str) -> str:
+        if not value.endswith(suffix) or Path(value).name == suffix:
+            raise BadValue(f"does not end in {suffix}.", f"Give the path of a file whose name ends in {suffix}.")
+        return value
+
+    return parse
 
 
 def plain_secret(value: str) -> str:
@@ -302,12 +320,15 @@ def absolute_path(value: str, base: Path) -> str:
     """``value`` with ``~`` replaced, relative to ``base`` when it is not absolute.
 
     Raises:
-        BadValue: when ``~`` names nobody's home.
+        BadValue: when ``~`` names nobody's home, or no file system takes such a path.
     """
     path = os.path.expanduser(value)  # noqa: PTH111 - Path.expanduser raises where this leaves the ~
     if path.startswith("~"):
         raise BadValue("starts with ~, but there is no such home folder.", "Write the whole path.")
-    return os.path.normpath(base / path)
+    path = os.path.normpath(base / path)
+    if len(os.fsencode(path)) > MAX_PATH_BYTES or any(len(os.fsencode(part)) > 255 for part in Path(path).parts):
+        raise BadValue("is too long for a path.", "Use a shorter one.")
+    return path
 
 
 def endpoint(value: str) -> str:

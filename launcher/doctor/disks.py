@@ -111,7 +111,7 @@ def check_logs(ground: Ground) -> Finding:
     total = sum(sizes.values())
     detail = f"{size_text(total)} of at most {config.log_files} x {size_text(config.log_max_bytes)} in {folder}"
     if surplus:
-        fix = "Run doctor --fix, which removes the oldest ones, or raise LAUNCHER_LOG_FILES."
+        fix = "Run: tts-launcher doctor --fix, which removes the oldest ones, or raise LAUNCHER_LOG_FILES."
         return Finding(
             "Logs",
             WARNING,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from launcher.doctor.finding import FAILED, OK, WARNING, Finding, Ground, listed
+from launcher.errors import ConfigError
 from launcher.hub.endpoints import Endpoint, parse_endpoints
 from launcher.hub.proxies import make_pool
 
@@ -42,7 +43,8 @@ def check_mirrors(ground: Ground) -> tuple[Finding, Finding]:
 
 def _mirrors(endpoints: Sequence[Endpoint], answers: dict[str, _Answer]) -> Finding:
     if not endpoints:
-        return Finding("Mirrors", FAILED, "none is listed", "Run: mirror add URL, or remove LAUNCHER_MIRRORS.")
+        fix = "Run: tts-launcher mirror add URL, or remove LAUNCHER_MIRRORS."
+        return Finding("Mirrors", FAILED, "none is listed", fix)
     silent = [one.host for one in endpoints if one.url not in answers]
     quick = sorted((answers[one.url].seconds, one.host) for one in endpoints if one.url in answers)
     shown = listed([f"{host} {seconds * 1000:.0f} ms" for seconds, host in quick])
@@ -91,7 +93,10 @@ def _ask(endpoint: Endpoint, ground: Ground) -> _Answer | None:
     from urllib3.exceptions import HTTPError
 
     began = time.monotonic()
-    pool = make_pool(endpoint.url, ground.config.standard, maxsize=1, retries=Retry(0))
+    try:
+        pool = make_pool(endpoint.url, ground.config.standard, maxsize=1, retries=Retry(0))
+    except ConfigError:  # a proxy of a kind that fetches cannot use either
+        return None
     try:
         answer = pool.request("HEAD", endpoint.url, redirect=False, timeout=Timeout(connect=ASK_S, read=ASK_S))
     except (HTTPError, OSError):

@@ -53,25 +53,24 @@ def check_port(ground: Ground) -> Finding:
 
 def check_leftovers(ground: Ground) -> Finding:
     """Nothing of an earlier run is left: processes, or the run file of a crash."""
-    from launcher.process.identity import find_alike, find_stale
+    from launcher.process.identity import find_leftovers
 
     config, run_file = ground.config, _run_file(ground)
     if run_file.state() == "running":
         return Finding("Leftovers", OK, f"instance {config.instance!r} runs; what it started belongs to it")
     record = run_file.read()
-    stale = find_stale(
+    found = find_leftovers(
         instance=config.instance, data_dir=str(config.data_dir), project_dirs=ground.project_dirs, record=record
     )
-    if stale:
-        fix = "Run doctor --fix, which ends them; so does the next start."
-        detail = f"of an earlier run: {listed([facts.describe() for facts, _ in stale], 2)}"
+    if found.ours:
+        fix = "Run: tts-launcher doctor --fix, which ends them; so does the next start."
+        detail = f"of an earlier run: {listed([facts.describe() for facts, _ in found.ours], 2)}"
         return Finding("Leftovers", WARNING, detail, fix, lambda: _end(ground))
     if record is not None:
-        fix = "Run doctor --fix, which clears up; so does the next start."
+        fix = "Run: tts-launcher doctor --fix, which clears up; so does the next start."
         return Finding("Leftovers", WARNING, "the last run crashed and left its run file", fix, lambda: _end(ground))
-    alike = find_alike(config.instance, str(config.data_dir), ground.project_dirs, record)
-    if alike:
-        named = listed([f"{facts.describe()}: {verdict.reason}" for facts, verdict in alike], 2)
+    if found.alike:
+        named = listed([f"{facts.describe()}: {verdict.reason}" for facts, verdict in found.alike], 2)
         return Finding("Leftovers", OK, f"none of ours; left alone: {named}")
     return Finding("Leftovers", OK, "none")
 
@@ -97,7 +96,7 @@ def check_autostart(ground: Ground) -> Finding:
     broken = [(path, program) for path in found if (program := _missing_program(path))]
     if broken:
         path, program = broken[0]
-        fix = "Run: service install (writes it anew), or remove that entry."
+        fix = "Run: tts-launcher service install (writes it anew), or remove that entry."
         return Finding("Autostart", WARNING, f"{path} runs {program}, which is not there", fix)
     waits = [path for path in found if ".config/systemd/user" in path.as_posix()]
     if waits and not _lingers():

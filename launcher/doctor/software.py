@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from launcher.config.toml_file import parse_toml
 from launcher.doctor.finding import FAILED, OK, WARNING, Finding, Ground, listed
+from launcher.errors import ConfigError
 
 #: What CI runs on; the newest one that every package of the lock has wheels for is the last.
 OLDEST, NEWEST = (3, 10), (3, 13)
@@ -50,7 +52,7 @@ def check_packages(ground: Ground) -> Finding:
         for one in needed
         if versions.get(one.name) and not one.specifier.contains(versions[one.name], prereleases=True)
     ]
-    fix = "Run scripts/start, or: pip install --upgrade tts-launcher"
+    fix = "Run scripts/start, or, in the environment where it is installed: pip install --upgrade CLONE"
     if missing:
         return Finding("Packages", FAILED, f"missing: {listed(missing)}", fix)
     if unfit:
@@ -72,15 +74,11 @@ def check_packages(ground: Ground) -> Finding:
 def requirements(source: Path) -> list[str]:
     """What this installation needs to run: of the clone's pyproject.toml, else of the installed package."""
     try:
-        if sys.version_info >= (3, 11):
-            import tomllib
-        else:
-            import tomli as tomllib
-        with (source / "pyproject.toml").open("rb") as file:
-            project = tomllib.load(file)["project"]
+        file = source / "pyproject.toml"
+        project = parse_toml(file, file.read_text(encoding="utf-8"), fix="")["project"]
         if project["name"] == _DISTRIBUTION:
             return list(project["dependencies"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, ConfigError):
         pass  # no clone: it was installed
     try:
         return [text for text in metadata.requires(_DISTRIBUTION) or [] if "extra ==" not in text]

@@ -12,10 +12,10 @@ def check_engine(ground: Ground) -> Finding:
 
     choice = choose(ground.config)
     if choice.missing:
-        fix = f"Run: engine install {choice.name}, or name an interpreter that has it in LAUNCHER_ENGINE_PYTHON."
+        fix = f"Run: tts-launcher engine install {choice.name}, or name a Python that has it in LAUNCHER_ENGINE_PYTHON."
         return Finding("Engine", FAILED, f"{choice.name} is not installed", fix)
     if choice.warnings:
-        return Finding("Engine", WARNING, f"{choice.name}: {choice.warnings[0]}", "See: engine ls")
+        return Finding("Engine", WARNING, f"{choice.name}: {choice.warnings[0]}", "See: tts-launcher engine ls")
     return Finding("Engine", OK, f"{choice.name}: {choice.reason.rstrip('.')}")
 
 
@@ -33,7 +33,6 @@ def check_weights(ground: Ground) -> Finding:
         size = sum(one.size_bytes for one in lacking)
         names = list(dict.fromkeys(one.wanted.repo for one in lacking))
         detail = f"missing or partial: {listed(names)}, {size_text(size)} to fetch"
-        return Finding(
-            "Weights", WARNING, detail, f"Run: fetch {' '.join(choice.models)} (the next start does it too)."
-        )
+        fix = f"Run: tts-launcher fetch {' '.join(choice.models)} (the next start does it too)."
+        return Finding("Weights", WARNING, detail, fix)
     return Finding("Weights", OK, f"{len(parts)} repositories, complete")

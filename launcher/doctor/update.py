@@ -69,7 +69,7 @@ def check_version(ground: Ground) -> Finding:
     before = f", {seen.version} when you last looked" if seen is not None and seen.version != __version__ else ""
     if record is not None and record.version != __version__:
         detail = f"{__version__}{before}; instance {ground.config.instance!r} still runs {record.version}"
-        return Finding("Version", WARNING, detail, "Run: start --replace")
+        return Finding("Version", WARNING, detail, "Run: tts-launcher start --replace")
     return Finding("Version", OK, f"{__version__}{before}")
 
 
@@ -97,7 +97,7 @@ def check_engines(ground: Ground) -> Finding:
     """Every engine's environment was made from the lock that this version has."""
     old = stale_engines(ground.config)
     if old:
-        fix = f"Run: {'; '.join(f'engine install {name}' for name in old)}"
+        fix = f"Run: {'; '.join(f'tts-launcher engine install {name}' for name in old)}"
         return Finding("Engines", WARNING, f"made from an older lock: {listed(old)}", fix)
     return Finding("Engines", OK, "as their locks say" if _installed_engines(ground.config) else "none installed")
 
@@ -106,7 +106,7 @@ def check_catalog(ground: Ground) -> Finding:
     """No model of the catalog is here in another version only."""
     newer = newer_models(ground.config)
     if newer:
-        fix = f"Run: fetch {' '.join(newer)}"
+        fix = f"Run: tts-launcher fetch {' '.join(newer)}"
         return Finding("Catalog", WARNING, f"has another version than what is here: {listed(newer)}", fix)
     return Finding("Catalog", OK, "every model that is here is in its version")
 

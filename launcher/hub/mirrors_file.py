@@ -17,13 +17,13 @@ import contextlib
 import json
 import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from launcher.config.mirror_list import BUILT_IN_WORDS, DEFAULT_CONNECTIONS, MirrorEntry, entry
 from launcher.config.parsers import BadValue
+from launcher.config.toml_file import parse_toml
 from launcher.errors import ConfigError, StorageError
 
 #: The longest list that a person keeps is a few kilobytes.
@@ -59,7 +59,9 @@ def add_mirror(path: Path, new: MirrorEntry, *, keep_built_in: bool = True) -> N
     text = _read(path) if path.exists() else _NEW_FILE.format(str(keep_built_in).lower())
     before = _parse(path, text)
     if any(isinstance(one, MirrorEntry) and one.url == new.url for one in before):
-        raise ConfigError(f"{path} lists {new.url} already.", fix=f"Edit it there, or run: mirror rm {new.url}")
+        raise ConfigError(
+            f"{path} lists {new.url} already.", fix=f"Edit it there, or run: tts-launcher mirror rm {new.url}"
+        )
     block = "\n".join(["[[mirror]]", *(f"{name} = {_toml(value)}" for name, value in _options(new).items())])
     _replace(path, f"{text.rstrip()}\n\n{block}\n", (*before, new))
 
@@ -87,7 +89,7 @@ def remove_mirror(path: Path, url: str, built_in: Mapping[str, str]) -> None:
         after = (*kept, *(one for one in before if isinstance(one, MirrorEntry)))
         text = _BUILTIN_LINE.sub(f"builtin = {json.dumps(kept)}", text, count=1)
     else:
-        raise ConfigError(f"{path} does not list {url}.", fix="Run: mirror ls")
+        raise ConfigError(f"{path} does not list {url}.", fix="See: tts-launcher mirror ls")
     _replace(path, text, after)
 
 
@@ -108,17 +110,7 @@ def _read(path: Path) -> str:
 
 
 def _parse(path: Path, text: str) -> tuple[MirrorEntry | str, ...]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{path} is not TOML: {error}.", fix="Correct that line; docs/mirrors.md shows one."
-        ) from None
+    values = parse_toml(path, text, fix="Correct that line; docs/mirrors.md shows one.")
     try:
         return _entries(values)
     except BadValue as bad:

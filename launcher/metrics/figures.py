@@ -6,7 +6,6 @@ thread, one at a time; the file is replaced in one step, so that node_exporter n
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -33,6 +32,7 @@ class Figures:
     Args:
         instance: the supervisor's side.
         config: the settings.
+        log: takes a sentence.
         sampler: looks; ``None`` makes one.
         first_s, interval_s: seconds until the first look, and between two.
     """
@@ -41,6 +41,7 @@ class Figures:
         self,
         instance: Instance,
         config: Config,
+        log: Callable[[str], None],
         *,
         sampler: Sampler | None = None,
         first_s: float = FIRST_S,
@@ -49,7 +50,9 @@ class Figures:
         self._instance = instance
         self._sampler = sampler or Sampler(config)
         self._events = cache_dir(config)
-        self._file = Path(config.metrics_textfile).expanduser() if config.metrics_textfile else None
+        self._file = Path(config.metrics_textfile) if config.metrics_textfile else None
+        self._log = log
+        self._refusal = ""
         self._interval_s = interval_s
         self._looking: threading.Thread | None = None
         self.history = History()
@@ -93,18 +96,32 @@ class Figures:
         sample = self._sampler.look(snapshot)
         self.tally.take_events(recent(self._events))
         if self._file is not None:
-            write_textfile(self._file, to_text(families(snapshot, sample, self.tally)))
+            self._keep(self._file, to_text(families(snapshot, sample, self.tally)))
         self._instance.from_thread(self._take(sample))
+
+    def _keep(self, path: Path, text: str) -> None:
+        """Writes the file; why it cannot is logged once, not every ten seconds."""
+        refusal = ""
+        try:
+            write_textfile(path, text)
+        except OSError as error:
+            refusal = error.strerror or str(error)
+        if refusal and refusal != self._refusal:
+            self._log(f"LAUNCHER_METRICS_TEXTFILE: {path} cannot be written ({refusal}).")
+        self._refusal = refusal
 
     def _take(self, sample: Sample) -> Callable[[], None]:
         return lambda: self.history.add(sample)
 
 
 def write_textfile(path: Path, text: str) -> None:
-    """Puts ``text`` where node_exporter's textfile collector looks, in one step; a full disk is no failure."""
+    """Puts ``text`` where node_exporter's textfile collector looks, in one step.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")  # the collector reads *.prom alone
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.chmod(0o644)  # it runs as another user
-        temporary.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(0o644)  # it runs as another user
+    temporary.replace(path)

@@ -9,11 +9,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from launcher.access import LOGIN_PATH, AccessRules, Denial, check, login_cookie_header
+from launcher.access import (
+    LOGIN_PATH,
+    LOGOUT_PATH,
+    AccessRules,
+    Denial,
+    check,
+    end_sessions,
+    login_cookie_header,
+    logout_cookie_header,
+)
 from launcher.access.attempts import Attempts
 from launcher.access.audit import AuditLog
 from launcher.access.clients import Asker, Network, find_asker
@@ -23,6 +33,13 @@ from launcher.process.exchange import Request, Response
 
 #: Clients such as OpenAI's ignore a longer pause and fall back to a guess of half a second.
 MAX_RETRY_AFTER_S = 60
+#: How long a request for speech is kept waiting for the page: a page starts in 4 s, on a busy machine in 15, and
+#: clients wait for an answer much longer but come back twice at most.
+HOLD_S = 15.0
+#: The request that is worth that, see above.
+SPEECH_PATH = "/v1/audio/speech"
+#: When to come back, in milliseconds, once the page is up; OpenAI's clients prefer this header to `Retry-After`.
+_AT_ONCE_MS = 100
 #: Wrong tokens a minute, of one address and of everybody together: a person mistypes, a program guesses.
 MAX_WRONG_LOGINS, MAX_WRONG_LOGINS_OF_ALL = 10, 60
 _LOGIN_WINDOW_S = 60.0
@@ -43,6 +60,7 @@ class Answers:
         audit: gets logins and refusals.
         clock: monotonic seconds.
         metrics: makes the text of `/metrics`.
+        hold_s: how long a request for speech is kept waiting for the page; 0 answers at once.
     """
 
     def __init__(
@@ -57,7 +75,9 @@ class Answers:
         audit: AuditLog | None = None,
         clock: Callable[[], float] = time.monotonic,
         metrics: Callable[[], str] = lambda: "",
+        hold_s: float = 0.0,
     ) -> None:
+        self._hold_s = hold_s
         self._metrics = metrics
         self._rules = rules
         self._snapshot = snapshot
@@ -79,14 +99,15 @@ class Answers:
         denial = self._check(request)
         if denial is not None:
             return self._refuse(request, denial)
-        if path == LOGIN_PATH:
-            return self._login(request)
+        if path in (LOGIN_PATH, LOGOUT_PATH):
+            return self._login(request) if path == LOGIN_PATH else self._logout(request)
         known = self._known(path)
         if known is not None:
             return known
         if request.wants_page:
             return self._loading_page()
-        return self._not_yet(path)
+        may_wait = request.method == "POST" and path == SPEECH_PATH
+        return replace(self._not_yet(path), hold_s=self._hold_s if may_wait and self._remaining_s() else 0.0)
 
     def gate(self, request: Request) -> Response | None:
         """The response to what must not reach somebody else's app, or is not for it; ``None`` lets the request pass."""
@@ -96,6 +117,8 @@ class Answers:
             return self._refuse(request, denial)
         if path == LOGIN_PATH and self._rules.holders:
             return self._login(request)
+        if path == LOGOUT_PATH and self._rules.holders and request.method == "POST":
+            return self._logout(request)
         return self._known(path) if path in ("/healthz", "/metrics") else None
 
     def is_secure(self, request: Request) -> bool:
@@ -149,7 +172,7 @@ class Answers:
         if not self._rules.holders:
             return Response(303, headers={"Location": home})
         if request.method != "POST":
-            return self._login_page(200)
+            return self._login_page(200, who=who_asks(self._rules, request.headers))
         asker = self._asker(request)
         wait_s = self._wrong_logins.wait_s(asker.address)
         if wait_s:
@@ -164,8 +187,18 @@ class Answers:
         self._note("login", request, 303, who=who_asks(self._rules, {"cookie": cookie.partition(";")[0]}))
         return Response(303, headers={"Location": home, "Set-Cookie": cookie})
 
-    def _login_page(self, status: int, problem: str = "", headers: dict[str, str] | None = None) -> Response:
-        return _page(status, render_login(self._root_path, problem), headers or {})
+    def _logout(self, request: Request) -> Response:
+        """Ends the session that the request shows; a GET, which any link can make, only leads to the button."""
+        headers = {"Location": f"{self._root_path}{LOGIN_PATH}"}
+        if request.method == "POST":
+            self._note("logout", request, 303, who=end_sessions(self._rules, request.headers))
+            headers["Set-Cookie"] = logout_cookie_header(is_secure=self._asker(request).is_secure)
+        return Response(303, headers=headers)
+
+    def _login_page(
+        self, status: int, problem: str = "", headers: dict[str, str] | None = None, who: str = ""
+    ) -> Response:
+        return _page(status, render_login(self._root_path, problem, who), headers or {})
 
     def _loading_page(self) -> Response:
         data = {"snapshot": self._snapshot(), "log": self._last_lines()}
@@ -191,7 +224,9 @@ class Answers:
         remaining_s = self._remaining_s()
         if remaining_s is None:
             return {"x-should-retry": "false"}  # OpenAI's clients obey it
-        return {"Retry-After": str(min(MAX_RETRY_AFTER_S, max(1, math.ceil(remaining_s))))}
+        headers = {"Retry-After": str(min(MAX_RETRY_AFTER_S, max(1, math.ceil(remaining_s))))}
+        # It has come up while the request waited: the next one meets it.
+        return headers if remaining_s > 0 else {**headers, "retry-after-ms": str(_AT_ONCE_MS)}
 
 
 def _page(status: int, page: tuple[str, str], headers: dict[str, str]) -> Response:

@@ -36,9 +36,10 @@ class Connection:
     Args:
         sock: accepted, non-blocking.
         loop: where it waits.
-        answer: makes the response; called once.
+        answer: makes the response; called again when the first one was held back.
         needs_body: whether ``answer`` wants the request's body.
         on_close: called once when it has ended.
+        may_hold: whether an answer that may be held back is, see `Response.hold_s`.
         peer: address of the other end.
         is_secure: whether ``sock`` speaks TLS.
     """
@@ -51,6 +52,7 @@ class Connection:
         answer: Answer,
         needs_body: Callable[[Request], bool],
         on_close: Callable[[Connection], None],
+        may_hold: Callable[[], bool] = lambda: False,
         peer: str = "",
         is_secure: bool = False,
     ) -> None:
@@ -61,6 +63,10 @@ class Connection:
         self._answer = answer
         self._needs_body = needs_body
         self._on_close = on_close
+        self._may_hold = may_hold
+        #: What is asked while its answer is held back.
+        self._held: Request | None = None
+        self._taken_bytes = 0
         self._received = bytearray()
         self._request: Request | None = None
         self._outgoing = memoryview(b"")
@@ -79,8 +85,22 @@ class Connection:
         self._sock.close()
         self._on_close(self)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether its answer is held back."""
+        return self._held is not None
+
+    def release(self) -> None:
+        """Answers now, where the answer was held back."""
+        request, self._held = self._held, None
+        if request is not None:
+            self._send(self._answer(request))
+
     def expire(self) -> None:
         """Its deadline has passed: says so when nothing was said yet, then ends."""
+        if self.is_held:
+            self.release()
+            return
         if not self._answered:
             late = Response.of_json(408, {"error": {"message": "The request did not arrive in time."}})
             with contextlib.suppress(OSError):
@@ -99,6 +119,10 @@ class Connection:
             self._loop.watch(self._sock, WRITE, self._on_writable)
         elif not data:
             self.close()
+        elif self.is_held:
+            self._taken_bytes += len(data)
+            if self._taken_bytes > MAX_DRAINED_BYTES:
+                self.release()
         elif self._answered:
             self._drain(len(data))
         else:
@@ -127,9 +151,18 @@ class Connection:
                     return
                 request = replace(request, body=bytes(self._received[: request.body_bytes]))
             response = self._answer(request)
+            if response.hold_s > 0 and self._may_hold():
+                self._hold(request, response.hold_s)
+                return
         except BadRequestError as error:
             response = Response.of_json(error.status, {"error": {"message": str(error)}})
         self._send(response)
+
+    def _hold(self, request: Request, hold_s: float) -> None:
+        self._held = request
+        self._taken_bytes = len(self._received)
+        self._received.clear()
+        self.deadline = self._loop.clock() + hold_s
 
     def _send(self, response: Response) -> None:
         self._answered = True
@@ -137,7 +170,7 @@ class Connection:
         request = self._request
         # A chunked or refused body has no trusted length: drain until the client stops, within the bounds.
         announced = MAX_DRAINED_BYTES if request is None or request.body_bytes is None else request.body_bytes
-        self._undrained_bytes = min(announced, MAX_DRAINED_BYTES) - len(self._received)
+        self._undrained_bytes = min(announced, MAX_DRAINED_BYTES) - self._taken_bytes - len(self._received)
         self._received.clear()
         self._outgoing = memoryview(response.encode(with_body=request is None or request.method != "HEAD"))
         self._on_writable()

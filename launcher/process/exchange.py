@@ -100,12 +100,17 @@ def _body_bytes(headers: Mapping[str, str]) -> int | None:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer; `encode` makes its bytes."""
+    """An answer; `encode` makes its bytes.
+
+    Attributes:
+        hold_s: how long it may be held back, because a better one is expected; it is made anew then.
+    """
 
     status: int
     body: bytes = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    hold_s: float = 0.0
 
     @classmethod
     def of_json(cls, status: int, value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:

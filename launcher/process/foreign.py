@@ -22,7 +22,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from launcher.access import AccessRules
+from launcher.access import AccessRules, EndedSessions
 from launcher.access.audit import AuditLog
 from launcher.access.clients import parse_networks
 from launcher.cache.layout import instance_paths
@@ -86,7 +86,8 @@ class Life:
         port = app.profile.port or _free_port()
         config = self._config
         tls = server_context(config.tls_cert, config.tls_key) if config.tls_cert else None
-        rules = AccessRules(self._settings["token"], config.allowed_hosts, config.user_tokens)
+        ended = EndedSessions(instance_paths(config).ended_sessions)
+        rules = AccessRules(self._settings["token"], config.allowed_hosts, config.user_tokens, ended)
         front = Front(port, gate=self._gate(rules), hides_token=bool(rules.holders), tls=tls)
         descriptor = self._settings.get("listen_fd")
         # A system that cannot pass a socket on leaves the port to this process from its start.
@@ -313,7 +314,7 @@ def main() -> int:
         config = Config.from_json(settings["config"])
         channel = Channel.connect(settings["control_address"], token=settings["control_token"], timeout_s=None)
     except (ValueError, KeyError, TypeError):
-        say("Apps are run by the launcher: python -m launcher start --app NAME")
+        say("Apps are run by the launcher: tts-launcher start --app NAME")
         return ConfigError.exit_code
     except ChannelError:
         return 1

@@ -29,12 +29,12 @@ from launcher.process.runfile import RunRecord
 
 __all__ = [
     "MARK_VARIABLE",
+    "Leftovers",
     "ProcessFacts",
     "StaleScripts",
     "Verdict",
     "current_owner",
-    "find_alike",
-    "find_stale",
+    "find_leftovers",
     "judge",
     "new_mark",
     "observe",
@@ -128,55 +128,40 @@ def judge(
     return _judge_app(facts, stale) or _judge_unmarked(facts, project_dirs)
 
 
-def find_alike(
-    instance: str, data_dir: str, project_dirs: Sequence[str], record: RunRecord | None
-) -> list[tuple[ProcessFacts, Verdict]]:
-    """Processes that look like leftovers of the instance and are to be left alone, each with the reason.
+@dataclass(frozen=True)
+class Leftovers:
+    """What one look at every process found, each process with its verdict.
 
-    They are other people's, live in containers, or have ended and wait to be collected.
-
-    Args:
-        instance, data_dir, project_dirs, record: as in `find_stale`.
+    Attributes:
+        ours: they belong to the instance, oldest first; this command and its ancestors excepted.
+        alike: they look like it and are to be left alone: other people's, in containers, or ended and not collected.
     """
-    folders, owner, mine = _forms(project_dirs), current_owner(), own_pids()
-    found: list[tuple[ProcessFacts, Verdict]] = []
-    for facts in observe_all():
-        verdict = judge(
-            facts,
-            instance=instance,
-            data_dir=data_dir,
-            owner=owner,
-            project_dirs=folders,
-            record=record,
-            own_pids=mine,
-        )
-        if verdict.alike:
-            found.append((facts, verdict))
-    return found
+
+    ours: tuple[tuple[ProcessFacts, Verdict], ...]
+    alike: tuple[tuple[ProcessFacts, Verdict], ...]
 
 
-def find_stale(
+def find_leftovers(
     *,
     instance: str,
     data_dir: str,
     project_dirs: Sequence[str],
     record: RunRecord | None,
     stale: StaleScripts | None = None,
-) -> list[tuple[ProcessFacts, Verdict]]:
-    """Every running process that belongs to the instance, oldest first, this command and its ancestors excepted.
+) -> Leftovers:
+    """Looks at every process once.
 
-    Call it when no supervisor of the instance holds the lock: what it finds then is left over.
+    Call it when no supervisor of the instance holds the lock: what is ours then is left over.
 
     Args:
         instance, data_dir, record, stale: as in `judge`.
         project_dirs: folders whose ``webui.py`` is ours; symbolic links are followed.
     """
-    folders = _forms(project_dirs)
+    folders = sorted({str(form) for path in map(Path, project_dirs) for form in (path.absolute(), path.resolve())})
     owner, mine = current_owner(), own_pids()
-    found: list[tuple[ProcessFacts, Verdict]] = []
+    ours: list[tuple[ProcessFacts, Verdict]] = []
+    alike: list[tuple[ProcessFacts, Verdict]] = []
     for facts in observe_all():
-        if facts.owner != owner:
-            break
         verdict = judge(
             facts,
             instance=instance,
@@ -188,13 +173,11 @@ def find_stale(
             stale=stale,
         )
         if verdict.ours:
-            found.append((facts, verdict))
-    return sorted(found, key=lambda pair: (pair[0].created_at, pair[0].pid))
-
-
-def _forms(project_dirs: Sequence[str]) -> list[str]:
-    """Folders under every name that a process may know them by."""
-    return sorted({str(form) for path in map(Path, project_dirs) for form in (path.absolute(), path.resolve())})
+            ours.append((facts, verdict))
+        elif verdict.alike:
+            alike.append((facts, verdict))
+    ours.sort(key=lambda pair: (pair[0].created_at, pair[0].pid))
+    return Leftovers(tuple(ours), tuple(alike))
 
 
 def _is_alike(facts: ProcessFacts, instance: str, data_dir: str, project_dirs: Sequence[str]) -> bool:

@@ -26,7 +26,7 @@ __all__ = ["RESTART_GRACE_S", "Hooks", "Keeper", "RunningChild", "Spawn"]
 
 #: A child's last report travels through another socket than the news of its end; it gets this long to arrive.
 _LAST_REPORT_S = 0.05
-#: A requested restart waits for the old child at most this long before it is killed.
+#: A restart waits for the old child so long before it is killed, and longer where a stop does.
 RESTART_GRACE_S = 5.0
 
 
@@ -66,6 +66,7 @@ class Keeper:
         patience: how long a child may be silent.
         times: how long starts take.
         spawn: starts a child.
+        grace_s: how long a restart that somebody asked for waits for the old child.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Keeper:
         patience: Patience,
         times: StartTimes,
         spawn: Spawn,
+        grace_s: float = RESTART_GRACE_S,
     ) -> None:
         self.component = spec.component
         self.child: RunningChild | None = None
@@ -92,6 +94,7 @@ class Keeper:
         self._vigil = Vigil(loop, patience, self._on_silence)
         self._times = times
         self._spawn = spawn
+        self._grace_s = grace_s
         self._started_at = 0.0
         self._is_fork = False
         self._last_words: list[str] = []
@@ -183,7 +186,7 @@ class Keeper:
         if self.child is None:
             self._became_unloaded()
             return
-        self._unloading = True
+        self._unloading, self._restarting = True, False
         self._hooks.down()
         self._status.enter(self.component, "stopping")
         self._end_child(RESTART_GRACE_S)
@@ -222,7 +225,7 @@ class Keeper:
             return
         self._restarting = True
         self._hooks.down()
-        self._end_child(RESTART_GRACE_S)
+        self._end_child(self._grace_s)
         self._hooks.changed()
 
     def stop(self, grace_s: float) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS = 256
 #: Of these, for one address; a browser opens six, and this machine's own programs are not counted.
 MAX_OF_ONE_ADDRESS = 64
+#: Answers that are held back at a time; others, and the loading page, need places, too.
+MAX_HELD = 64
 _SWEEP_S = 0.5
 #: Pause when the system is out of descriptors; those who ask wait in the backlog meanwhile.
 _EXHAUSTED_PAUSE_S = 0.2
@@ -86,10 +88,16 @@ class Listener:
         self._watch()
 
     def hand_over(self) -> None:
-        """Leaves new connections to the page, which accepts on the same socket."""
+        """Leaves new connections to the page, which accepts on the same socket; who waits for that is told."""
         self._accepting = False
         if self._sock is not None:
             self._loop.unwatch(self._sock)
+        self.release()
+
+    def release(self) -> None:
+        """Gives every answer that is held back: what was waited for is there, or will not come."""
+        for connection in [each for each in self._connections if each.is_held]:
+            connection.release()
 
     def free_for_child(self) -> None:
         """Closes the socket just before a page that must bind it itself; does nothing where it is shared."""
@@ -165,6 +173,7 @@ class Listener:
             answer=self._answer,
             needs_body=self._needs_body,
             on_close=self._forget,
+            may_hold=self.may_hold,
             peer=address,
             is_secure=self._tls is not None,
         )
@@ -172,6 +181,10 @@ class Listener:
             self._connections.add(connection)
         if self._sweep is None and self._connections:
             self._sweep = self._loop.call_later(_SWEEP_S, self._end_overdue)
+
+    def may_hold(self) -> bool:
+        """Whether one answer more may be held back."""
+        return sum(each.is_held for each in list(self._connections)) < MAX_HELD
 
     def _forget(self, connection: Connection) -> None:
         self._connections.discard(connection)

@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from launcher.access.hosts import plain_address
 from launcher.process.facts import ProcessFacts, observe
 
 #: Windows' own number for "address in use"; there ``EACCES`` also means that another user holds the port exclusively.
@@ -150,19 +151,10 @@ def _address_of_hex(text: str) -> str:
 
 def _overlap(first: str, second: str) -> bool:
     """Whether two listening addresses exclude each other: equal, or either of them stands for every address."""
-    one, other = _plain(first), _plain(second)
+    one, other = plain_address(first), plain_address(second)
     if one is None or other is None:
         return first == second
     return one == other or one.is_unspecified or other.is_unspecified
-
-
-def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address without zone, an IPv4 address inside IPv6 unwrapped; ``None`` when it is no address."""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _user_name(uid: int) -> str:

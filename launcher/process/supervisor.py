@@ -18,7 +18,7 @@ from typing import Any
 
 from launcher.access.clients import is_counted
 from launcher.errors import LauncherError
-from launcher.process.answers import Answers
+from launcher.process.answers import HOLD_S, Answers
 from launcher.process.child import Child, ChildSpec, LogSink
 from launcher.process.control import ControlServer, RefusedError
 from launcher.process.crash import Crash, CrashReports
@@ -26,7 +26,7 @@ from launcher.process.ending import Ending
 from launcher.process.engines import Engines
 from launcher.process.facts import observe
 from launcher.process.health import CrashBudget
-from launcher.process.keeper import Hooks, Keeper, Spawn
+from launcher.process.keeper import RESTART_GRACE_S, Hooks, Keeper, Spawn
 from launcher.process.listener import Listener
 from launcher.process.loop import Loop
 from launcher.process.run_settings import Settings
@@ -207,6 +207,7 @@ class Supervisor:
             audit=self._settings.audit,
             clock=self.loop.clock,
             metrics=self._metrics_text,
+            hold_s=HOLD_S,
         )
         listener = Listener(
             sock,
@@ -248,6 +249,7 @@ class Supervisor:
             patience=self._settings.patience,
             times=self._times,
             spawn=self._spawn,
+            grace_s=max(RESTART_GRACE_S, self._settings.stop_grace_s),
         )
 
     def _hooks(self, spec: ChildSpec) -> Hooks:
@@ -362,6 +364,8 @@ class Supervisor:
         for listener in self._listeners:
             listener(self.status.snapshot())
         self._ending.go_on()
+        if self._remaining_s(self.status.front) is None:
+            self._listener.release()
         if self.status.stopping and all(keeper.child is None for keeper in self._keepers.values()):
             # Not at once: the answer to `stop` and the last snapshot go out first.
             self.loop.call_later(0.0, self.loop.stop)

@@ -73,20 +73,20 @@ def end_leftovers(claim: Claim, tell: Tell) -> int:
     Raises:
         StopError: when one survives.
     """
-    from launcher.process.identity import find_alike, find_stale, still
+    from launcher.process.identity import find_leftovers, still
     from launcher.process.instance import survivors_error
     from launcher.process.terminate import terminate_tree
 
     ended = 0
     survivors: list[ProcessFacts] = []
-    found = find_stale(
+    found = find_leftovers(
         instance=claim.instance,
         data_dir=claim.data_dir,
         project_dirs=claim.project_dirs,
         record=claim.record,
         stale=claim.stale,
     )
-    for facts, verdict in found:
+    for facts, verdict in found.ours:
         if not still(facts):  # it ended with its parent
             continue
         tell(f"Ending a leftover, {facts.describe()}: {verdict.reason}")
@@ -95,7 +95,7 @@ def end_leftovers(claim: Claim, tell: Tell) -> int:
         survivors += teardown.survivors
     if survivors:
         raise survivors_error("A leftover cannot be ended", survivors)
-    for facts, verdict in find_alike(claim.instance, claim.data_dir, claim.project_dirs, claim.record):
+    for facts, verdict in found.alike:
         tell(f"Left alone, {facts.describe()}: {verdict.reason}")
     return ended
 

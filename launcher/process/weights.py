@@ -132,7 +132,7 @@ def main() -> int:
         config, engine = Config.from_json(settings["config"]), str(settings["engine"])
         channel = Channel.connect(settings["control_address"], token=settings["control_token"], timeout_s=None)
     except (ValueError, KeyError, TypeError):
-        _note("Weights are brought by the launcher: python -m launcher start")
+        _note("Weights are brought by the launcher: tts-launcher start")
         return ConfigError.exit_code
     except ChannelError:
         return 1

@@ -7,13 +7,13 @@ that names the file, the key and the fix; reading looks at no other file and sta
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from launcher.config.toml_file import parse_toml
 from launcher.errors import ConfigError
 
 #: What a command and a variable may hold in braces.
@@ -135,17 +135,7 @@ def parse_profile(name: str, source: str, text: str) -> Profile:
     Raises:
         ConfigError: naming the file, the key and the fix.
     """
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{source} is not TOML: {error}.", fix="Correct that line; `tts-launcher apps show` shows a whole profile."
-        ) from None
+    table = parse_toml(source, text, fix="Correct that line; `tts-launcher apps show` shows a whole profile.")
     reader = _Reader(source)
     values = reader.read(table, _SHAPES, "")
     profile = Profile(

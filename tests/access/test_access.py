@@ -323,16 +323,20 @@ def test_a_session_is_only_what_was_given_and_ends() -> None:
     later = int(time.time()) + 1000
     good = session_cookie("token", TOKEN, later)
     assert status_of(ask(LOCKED, cookie=f"{COOKIE_NAME}={good}")) == 200
-    name, expires, digest = good.split(".")
+    name, expires, nonce, digest = good.split(".")
+    assert session_cookie("token", TOKEN, later, "a") != session_cookie("token", TOKEN, later, "b")
     for forged in (
         session_cookie("token", "another", later),
         session_cookie("token", TOKEN, int(time.time()) - 1),
         session_cookie("alice", TOKEN, later),
-        f"{name}.{int(expires) + 1}.{digest}",
-        f"alice.{expires}.{digest}",
-        f"{name}.{expires}.",
-        f"{name}.{'9' * 5000}.{digest}",
-        f"{name}.-1.{digest}",
+        f"{name}.{int(expires) + 1}.{nonce}.{digest}",
+        f"{name}.{expires}.{nonce}x.{digest}",
+        f"{name}.{expires}.{digest}",
+        f"alice.{expires}.{nonce}.{digest}",
+        f"{name}.{expires}..",
+        f"{name}.{'9' * 5000}.{nonce}.{digest}",
+        f"{name}.-1.{nonce}.{digest}",
+        f"{good}.",
         TOKEN,
     ):
         assert status_of(ask(LOCKED, cookie=f"{COOKIE_NAME}={forged}")) == 401, forged

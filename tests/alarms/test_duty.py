@@ -168,6 +168,16 @@ def test_a_webhook_hears_of_it() -> None:
     assert len(lines) == 2 and "cache_disk_nearly_full" in lines[0] and not any("secret" in line for line in lines)
 
 
+def test_who_cannot_be_told_is_logged() -> None:
+    lines: list[str] = []
+    with Hook(status=500) as hook:
+        teller([hook.url], "studio", {**os.environ, "no_proxy": "*"}, lines.append)([FULL])
+        deadline = time.monotonic() + 60
+        while len(lines) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert "Nobody could be told" in lines[1] and "Not every service" in lines[1] and "secret" not in lines[1]
+
+
 def test_bad_addresses_are_one_sentence_without_the_secret() -> None:
     with pytest.raises(LauncherError, match="Address 1") as error:
         send(["nonsense-service://user:secret@host"], "t", "b")

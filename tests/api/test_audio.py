@@ -11,7 +11,7 @@ import soundfile
 
 from launcher.errors import SpeechError
 from tests.engine.tone_engine import tone
-from webui.audio import MEDIA_TYPES, encode, resample, wav_header
+from webui.audio import MEDIA_TYPES, Resampler, encode, resample, wav_header
 
 
 @pytest.mark.parametrize("audio_format", sorted(set(MEDIA_TYPES) - {"pcm"}))
@@ -61,6 +61,23 @@ def test_resampling_keeps_a_tone(from_hz: int, to_hz: int) -> None:
     wanted = 10_000 * np.sin(2 * np.pi * 1_000 * np.arange(len(got)) / to_hz)
     assert len(got) == to_hz
     assert np.abs(got - wanted)[to_hz // 10 : -to_hz // 10].max() < 10
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(22_050, 24_000), (48_000, 16_000), (8_000, 48_000)])
+def test_pieces_are_resampled_as_the_whole(from_hz: int, to_hz: int) -> None:
+    pcm = np.random.default_rng(1).normal(0, 5000, from_hz // 2).astype(np.int16)
+    for size in (1, 7, 480, 10_000):
+        resampler, end = Resampler(from_hz, to_hz), 3000 if size == 1 else len(pcm)
+        pieces = [resampler.feed(pcm[start : start + size]) for start in range(0, end, size)]
+        pieces.append(resampler.finish())
+        whole = resample(pcm[:end], from_hz, to_hz)
+        assert np.array_equal(np.concatenate(pieces), whole), size
+
+
+def test_bare_samples_have_openais_rate() -> None:
+    pcm = np.rint(10_000 * np.sin(2 * np.pi * 1_000 * np.arange(22_050) / 22_050)).astype(np.int16)
+    assert len(encode(pcm, 22_050, "pcm")[0]) == 2 * 24_000
+    assert encode(pcm, 24_000, "pcm")[0] == pcm.tobytes()
 
 
 def test_resampling_down_removes_what_would_fold_back() -> None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import httpx
+import numpy as np
 import openai
 import pytest
 import soundfile
+from openai.types.audio.speech_create_params import SpeechCreateParams, Voice
+from openai.types.audio.speech_model import SpeechModel
 
+from launcher.frames import EVENT, PCM, Frame
 from tests.engine.processes import WorkerProcess, page, worker
 from tests.library.recordings import voiced, write
 from webui.api.openai_instructions import read_instructions
+from webui.api.openai_sound import in_pieces
+from webui.audio import MEDIA_TYPES
 from webui.library.library import Library
 
 GOOD = {"model": "tts-1", "input": "one two three four", "voice": "alloy"}
@@ -242,3 +250,52 @@ def test_the_documents_name_every_route_and_the_page_needs_nobody_else(service: 
         assert len(service.http.get(f"/docs/{name}").content) > 1000
     for name in ("redoc.standalone.js", "..%2fcore.py", "%2e%2e/core.py", "core.py"):
         assert service.http.get(f"/docs/{name}").status_code == 404
+
+
+@pytest.mark.parametrize("audio_format", ["pcm", "opus", "mp3"])
+def test_an_engine_of_an_odd_rate_is_heard_while_it_speaks(audio_format: str) -> None:
+    seconds = [np.rint(9_000 * np.sin(2 * np.pi * 440 * (np.arange(22_050) + 22_050 * n) / 22_050)) for n in range(3)]
+    given = []
+
+    async def frames() -> AsyncGenerator[Frame, None]:
+        yield Frame(EVENT, b'{"event": "start", "sample_rate_hz": 22050}')
+        for second in seconds:
+            given.append(1)
+            yield Frame(PCM, second.astype("<i2").tobytes())
+
+    async def collect() -> list[tuple[bytes, int]]:
+        return [(piece, len(given)) async for piece in in_pieces(frames(), 24_000, audio_format)]
+
+    pieces = asyncio.run(collect())
+    assert pieces[0][1] == 1, "it was held back until all was spoken"
+    sound = b"".join(piece for piece, _ in pieces)
+    if audio_format == "pcm":
+        samples, rate_hz = np.frombuffer(sound, "<i2") / 32_768, 24_000
+        assert len(samples) == 3 * 24_000
+    else:
+        samples, rate_hz = soundfile.read(io.BytesIO(sound))
+    spectrum = np.abs(np.fft.rfft(samples[rate_hz : 2 * rate_hz]))
+    assert abs(int(spectrum.argmax()) - 440) <= 1
+
+
+def test_every_parameter_that_openai_documents_is_taken(service: Service) -> None:
+    documented = get_args(get_type_hints(SpeechCreateParams)["response_format"])
+    assert set(documented) - {"aac"} == set(MEDIA_TYPES)
+    voices = {name for part in get_args(Voice) for name in get_args(part) if isinstance(name, str)}
+    assert len(voices) >= 13
+    for model in get_args(SpeechModel):
+        assert service.openai.models.retrieve(model).id == model
+        service.openai.audio.speech.create(model=model, voice="alloy", input="one")
+    for voice in sorted(voices):
+        service.openai.audio.speech.create(model="tts-1", voice=voice, input="one")  # type: ignore[arg-type]
+    for stream_format in get_args(get_type_hints(SpeechCreateParams)["stream_format"]):
+        service.openai.audio.speech.create(**GOOD, stream_format=stream_format)
+    for speed in (0.25, 4.0):
+        service.openai.audio.speech.create(**GOOD, speed=speed)
+    for wrong in ({"speed": 0.2}, {"speed": 4.1}, {"stream_format": "ws"}, {"response_format": "aac"}):
+        with pytest.raises(openai.BadRequestError) as caught:
+            service.openai.audio.speech.create(**{**GOOD, **wrong})
+        assert caught.value.param == next(iter(wrong))
+    assert set(SpeechCreateParams.__annotations__) == {
+        *("input", "model", "voice", "instructions", "response_format", "speed", "stream_format")
+    }, "OpenAI documents another parameter"

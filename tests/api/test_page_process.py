@@ -143,7 +143,7 @@ def test_without_settings_it_says_how_to_start_it(line: str, tmp_path: Path) -> 
     command = [sys.executable, str(ROOT / "webui" / "webui.py")]
     done = subprocess.run(command, check=False, input=line + "\n", text=True, capture_output=True, cwd=tmp_path)
     assert done.returncode == 2
-    assert "python -m launcher start" in done.stderr
+    assert "tts-launcher start" in done.stderr
     assert "Traceback" not in done.stderr
 
 

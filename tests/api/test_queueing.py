@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webui.queueing import MAX_ASKED, FairQueue, QueueFullError, Ticket
+from webui.queueing import MAX_ASKED, MAX_RETRY_AFTER_S, FairQueue, QueueFullError, Ticket
 
 
 def test_clients_take_turns() -> None:
@@ -42,6 +42,56 @@ def test_a_full_queue_refuses_and_a_leaver_makes_room() -> None:
         assert third.admitted
         queue.leave(third)
         assert queue.join("c").admitted
+
+    asyncio.run(main())
+
+
+def test_a_refused_client_is_told_when_the_row_will_have_gone_by() -> None:
+    async def main() -> None:
+        now = 0.0
+        queue = FairQueue(4, places=2, clock=lambda: now)
+
+        def refused() -> int:
+            with pytest.raises(QueueFullError) as caught:
+                queue.join("late")
+            assert f"{caught.value.retry_after_s} s" in caught.value.fix
+            return caught.value.retry_after_s
+
+        tickets = [queue.join("a") for _ in range(6)]
+        assert refused() == 4, "2 s each are a guess: four wait, two at a time"
+        # Whoever holds a place for longer than usual is what the others wait for.
+        now = 9.0
+        assert refused() == 18
+        for _ in range(2):
+            queue.leave(tickets.pop(0))
+        tickets += [queue.join("a") for _ in range(2)]
+        assert refused() == 18, "measured: 9 s each"
+        # Quick ones bring it down, a step at a time; leaving the row unserved is no measure.
+        for _ in range(40):
+            now += 0.01
+            queue.leave(tickets.pop(0))
+            tickets.append(queue.join("a"))
+        assert refused() == 1
+        queue.leave(tickets.pop())
+        tickets.append(queue.join("a"))
+        assert refused() == 1
+        now += 10_000
+        assert refused() == MAX_RETRY_AFTER_S
+
+    asyncio.run(main())
+
+
+def test_work_in_the_background_is_no_measure() -> None:
+    async def main() -> None:
+        now = 0.0
+        queue = FairQueue(1, clock=lambda: now)
+        row = queue.join("jobs", in_background=True)
+        queue.join("a")
+        now = 50.0
+        with pytest.raises(QueueFullError) as caught:
+            queue.join("b")
+        queue.leave(row)
+        assert caught.value.retry_after_s == 2
 
     asyncio.run(main())
 

@@ -34,10 +34,7 @@ def two(folder: Path, first: dict[str, Any], second: dict[str, Any]) -> Iterator
 def run(engines: Pair, use: Callable[[Synthesis], Coroutine[Any, Any, None]], queue_size: int = 64) -> None:
     async def main() -> None:
         pool = EnginePool([EngineClient(running.address) for running in engines])
-        try:
-            await use(Synthesis(pool, queue_size))
-        finally:
-            await pool.aclose()
+        await use(Synthesis(pool, queue_size))
 
     asyncio.run(main())
 

@@ -24,10 +24,7 @@ def run(
 ) -> None:
     async def main() -> None:
         engines = EnginePool([EngineClient(running.address)])
-        try:
-            await use(Synthesis(engines, queue_size, **options))
-        finally:
-            await engines.aclose()
+        await use(Synthesis(engines, queue_size, **options))
 
     asyncio.run(main())
 

@@ -45,6 +45,15 @@ def test_a_person_logs_in_and_reads_the_document(browser: Any, locked: str) -> N
         tab.fill("textarea.body-param__text", '{"input": "one", "response_format": "wav"}')
         tab.click("button.execute")
         tab.wait_for_selector(".live-responses-table audio, .live-responses-table :text('200')")
+        stolen = context.cookies()
+        tab.goto(f"{locked}/logout")
+        assert (tab.url, tab.inner_text("#who")) == (f"{locked}/login", "alice"), "a link alone logs out"
+        assert tab.is_hidden("#token")
+        tab.click("#leave:has-text('退出登录')")
+        tab.wait_for_selector("#token:visible")
+        assert context.cookies() == []
+        context.add_cookies(stolen)
+        assert tab.goto(f"{locked}/api/status").status == 401, "the server still knows the session"
     finally:
         context.close()
     assert {url.split("/", 3)[2] for url in asked if url.startswith("http")} == {locked.split("/")[2]}

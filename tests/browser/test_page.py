@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.responses import Response
@@ -32,6 +34,22 @@ def test_the_page_loads_clean_and_fits(visit: Visit, language: str, width: int) 
     )
     assert (sides[0] < sides[1]) == (width >= 900)
     assert visitor.page.title() == "TTS Launcher"
+
+
+def test_a_browser_is_told_at_once_of_all_that_the_page_needs(visit: Visit) -> None:
+    """Else it learns of it step by step; a new Gradio that is built in another way fails here."""
+    visitor = visit()
+    visitor.wait_for_voices()
+    entries = visitor.evaluate("() => performance.getEntriesByType('resource').map((entry) => entry.name)")
+    asked = {urlsplit(name).path for name in entries if "/assets/" in name}
+    html = visitor.page.request.get(visitor.address).text()
+    told = {f"/{name}" for name in re.findall(r'(?:href|src)="(?:\./)?(assets/[^"]+)"', html)}
+    assert len(asked) > 30
+    assert sorted(path for path in asked - told if not path.endswith("/i18n/en.json")) == []
+    scripts = [path for path in asked if path.endswith(".js")]
+    for path in scripts:
+        answer = visitor.page.request.get(visitor.address.rstrip("/") + path)
+        assert "immutable" in answer.headers["cache-control"], path
 
 
 def test_nothing_on_the_page_is_too_small_to_touch(visit: Visit) -> None:
@@ -317,3 +335,36 @@ def test_a_reverse_proxys_prefix_is_respected(visit: Visit) -> None:
         assert visitor.console_errors == []
     assert service.finished == 1
     assert outside <= {"/favicon.ico"}, "a browser asks for that one by itself"
+
+
+def test_whoever_is_logged_in_may_leave(visit: Any, served: Any) -> None:
+    visitor = visit(language="zh-CN", width=390)
+    page = visitor.page
+    assert page.locator("#tts-leave").count() == 0, "nobody logs in here"
+    empty = "logOut\\u0026quot;: \\u0026quot;"  # as Gradio writes the page's head into its own script
+    page.route(f"{served[0]}/", lambda route: _with(route, empty, f"{empty}/logout"))
+    page.route(f"{served[0]}/logout", lambda route: route.fulfill(body=route.request.method))
+    page.reload()
+    page.wait_for_selector("#tts-leave[aria-label='退出登录']")
+    for width in (320, 390, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert visitor.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        # The name's own letters: its box may end where they do not.
+        end = visitor.evaluate(
+            "() => { const letters = document.createRange();"
+            " letters.selectNodeContents(document.querySelector('.tts-brand h1'));"
+            " return letters.getBoundingClientRect().right; }"
+        )
+        switches = page.locator(".tts-switches").bounding_box()
+        assert width == 320 or end <= switches["x"], f"the name is covered at {width} px"
+    page.click("#tts-leave")
+    page.wait_for_url("**/logout")
+    assert page.inner_text("body") == "POST"
+
+
+def _with(route: Any, words: str, others: str) -> None:
+    """Answers with the page in which some words are others."""
+    answer = route.fetch()
+    text = answer.text()
+    assert words in text
+    route.fulfill(response=answer, body=text.replace(words, others))

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from tests.cache.hub_cache import (
     library_complaints,
     noise,
 )
+from tests.mounting import mount
 from tests.servers.hub import GeneratedFile, HubServer, Repo
 
 COMMANDS = (("ls",), ("verify",), ("repair",), ("prune", "--yes"))
@@ -91,32 +92,13 @@ def test_what_is_no_cache(tmp_path: Path, command: tuple[str, ...], make: Callab
     assert state_of(cache.parent) == before
 
 
-def _mount(*arguments: str) -> None:
-    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"this machine does not let us mount: {done.stderr.strip()}")
-
-
-@pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Path]:
-    """A place for a mount, which is gone afterwards."""
-    if not sys.platform.startswith("linux") or os.getuid() or shutil.which("mount") is None:
-        pytest.skip("only root of a Linux system may mount")
-    place = tmp_path / "mounted"
-    place.mkdir()
-    yield place
-    # os.path.ismount does not see a bind mount of the same disk.
-    while f" {place} " in Path("/proc/self/mountinfo").read_text(encoding="utf-8"):
-        subprocess.run(["umount", str(place)], check=True)
-
-
 @pytest.mark.parametrize("command", [("repair",), ("prune", "--yes")], ids=lambda command: command[0])
 def test_read_only(tmp_path: Path, mounted: Path, command: tuple[str, ...]) -> None:
     source = tmp_path / "source"
     damaged(source)
     before = state_of(source)
-    _mount("--bind", str(source), str(mounted))
-    _mount("-o", "remount,bind,ro", str(mounted))
+    mount("--bind", str(source), str(mounted))
+    mount("-o", "remount,bind,ro", str(mounted))
     for quiet in (("ls",), ("where",)):
         assert launch(tmp_path / "data", "cache", *quiet, HF_HUB_CACHE=str(mounted)).returncode == 0
     done = launch(tmp_path / "data", "cache", "verify", "--cache", str(mounted))
@@ -127,7 +109,7 @@ def test_read_only(tmp_path: Path, mounted: Path, command: tuple[str, ...]) -> N
 
 
 def test_a_full_disk_can_be_cleared_and_not_repaired(tmp_path: Path, mounted: Path) -> None:
-    _mount("-t", "tmpfs", "-o", "size=12m", "tmpfs", str(mounted))
+    mount("-t", "tmpfs", "-o", "size=12m", "tmpfs", str(mounted))
     repo = Repo({"a.bin": GeneratedFile(5_000_000, 1)})
     with HubServer({"org/model": repo}) as hub:
         elsewhere = fetch(tmp_path / "elsewhere", hub, "org/model")

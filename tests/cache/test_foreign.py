@@ -18,24 +18,11 @@ import pytest
 
 from launcher.cache import overlay, sharing
 from launcher.errors import ConfigError, StorageError
-from tests.cache.caches import FOLDER, OTHER, REPO, contents, environment, fill, flaws, is_whole
+from tests.cache.caches import FOLDER, OTHER, REPO, contents, environment, flaws, is_whole
 from tests.cache.killing import Driver
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="owners and rights as POSIX has them")
 NOBODY = 65534 if hasattr(os, "geteuid") and os.geteuid() == 0 else 0
-
-
-@pytest.fixture(scope="module")
-def driver() -> Iterator[Driver]:
-    with Driver() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("filled") / "hub"
-    fill(folder)
-    return folder
 
 
 @pytest.fixture

@@ -15,25 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cache.caches import FOLDER, contents, fill, flaws, hf_is_clean, is_whole, weights
+from tests.cache.caches import FOLDER, contents, flaws, hf_is_clean, is_whole, weights
 from tests.cache.killing import Driver
 
 pytestmark = pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="commands run as forked children")
 KILLS = 7
 BYTES = 3
-
-
-@pytest.fixture(scope="module")
-def driver() -> Iterator[Driver]:
-    with Driver() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("filled") / "hub"
-    fill(folder)
-    return folder
 
 
 @pytest.fixture

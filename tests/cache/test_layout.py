@@ -65,6 +65,7 @@ def test_every_cache_is_pinned_below_the_data_folder(tmp_path: Path) -> None:
     assert environment["TMPDIR"] == str(temp_dir)
     assert environment["GRADIO_TEMP_DIR"] == str(temp_dir / "gradio")
     assert environment["HF_HUB_DISABLE_XET"] == environment["HF_HUB_DISABLE_TELEMETRY"] == "1"
+    assert environment["ORT_DISABLE_TELEMETRY"] == "1"
     assert environment["GRADIO_ANALYTICS_ENABLED"] == "False"
     assert environment["DO_NOT_TRACK"] == environment["PYTHONUNBUFFERED"] == "1"
     assert not (tmp_path / "data").exists()

@@ -14,16 +14,9 @@ from launcher.cache.migrate import Migrated, journal_of, migrate
 from launcher.cache.migrate_find import find, usual_places
 from launcher.cache.migrate_plan import make_plan
 from launcher.errors import ConfigError, StorageError
-from tests.cache.caches import FOLDER, NAME, REPO, contents, fill, flaws, hf_is_clean, is_whole, launcher
+from tests.cache.caches import FOLDER, NAME, REPO, contents, flaws, hf_is_clean, is_whole, launcher
 from tests.cache.killing import refused
 from tests.servers.hub import HubServer
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("filled") / "hub"
-    fill(folder)
-    return folder
 
 
 @pytest.fixture

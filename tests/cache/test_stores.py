@@ -15,16 +15,9 @@ from launcher.cache.folder_store import FolderStore, open_store
 from launcher.cache.restore import chosen, restore
 from launcher.cache.store import Manifest
 from launcher.errors import ConfigError, StorageError
-from tests.cache.caches import FOLDER, NAME, REPO, contents, fill, flaws, is_whole, launcher, weights
+from tests.cache.caches import FOLDER, NAME, REPO, contents, flaws, is_whole, launcher, weights
 
 BIN = "sub/model.bin"
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("filled") / "hub"
-    fill(folder)
-    return folder
 
 
 @pytest.fixture

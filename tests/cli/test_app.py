@@ -120,6 +120,8 @@ def test_help_imports_no_command(tmp_path: Path) -> None:
         (("config", "--jsn"), "See tts-launcher config --help."),
         (("config", "extra"), "extra"),
         (("config", "--instance"), "--instance"),
+        (("stop", "--grace", "nan"), "no number of seconds"),
+        (("cache", "ls", "--cache"), "See tts-launcher cache ls --help."),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
@@ -232,3 +234,45 @@ def test_nothing_is_written_by_looking(tmp_path: Path) -> None:
     run("config", cwd=tmp_path)
     run("--help", cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
+@pytest.mark.parametrize(
+    ("redirection", "code"), [(">&-", 4), ("<&- >&- 2>&-", 4), ("2>/dev/full", 4), (">/dev/full", 5)]
+)
+def test_streams_that_are_closed_or_full_are_no_bug(tmp_path: Path, redirection: str, code: int) -> None:
+    command = f'"{sys.executable}" -m launcher status {redirection}'
+    result = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == code, result.stderr
+    assert "unexpected" not in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_python_without_the_packages_is_a_sentence(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-S", "-m", "launcher", "status"],  # -S: without site-packages
+        cwd=tmp_path,
+        env={**environment(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1 and "scripts/start" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_package_that_is_missing_is_no_bug(failing: Path) -> None:
+    (failing / "failing.py").write_text(
+        FAILING.replace('raise RuntimeError("a bug with " + config.token)', "import nosuch_pkg")
+    )
+    result = run("fail", "bug", cwd=failing, module="failing")
+    assert (
+        result.returncode == 1 and "nosuch_pkg is not installed" in result.stderr and "scripts/start" in result.stderr
+    )
+
+
+def test_a_thread_that_fails_shows_no_traceback(failing: Path) -> None:
+    thread = "import threading; t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join(); return 4"
+    (failing / "failing.py").write_text(FAILING.replace('raise RuntimeError("a bug with " + config.token)', thread))
+    result = run("fail", "bug", cwd=failing, module="failing")
+    assert result.returncode == 4 and "ZeroDivisionError" in result.stderr and "Traceback" not in result.stderr

@@ -81,7 +81,7 @@ def test_an_environment_of_an_older_lock_is_named(tmp_path: Path) -> None:
     stamp = {"folder": "env-1", "python_version": "3.11", "versions": {}, "build": "cpu", "lock_digest": "old"}
     (folder / STAMP).write_text(json.dumps({**stamp, "checked": True, "installed_at": 1.0}))
     finding = CHECKS["Engines"](ground)
-    assert (finding.state, finding.fix) == ("warning", "Run: engine install indextts2.5")
+    assert (finding.state, finding.fix) == ("warning", "Run: tts-launcher engine install indextts2.5")
     assert out_of_date(ground.config, ROOT) == ["the environment of indextts2.5"]
 
 
@@ -92,7 +92,7 @@ def test_weights_of_an_older_catalog_are_named(tmp_path: Path) -> None:
     snapshots = tmp_path / "hub" / folder_name(part.repo) / "snapshots"
     (snapshots / ("0" * 40)).mkdir(parents=True)
     finding = check_catalog(ground)
-    assert (finding.state, finding.fix) == ("warning", "Run: fetch indextts-2")
+    assert (finding.state, finding.fix) == ("warning", "Run: tts-launcher fetch indextts-2")
     (snapshots / part.revision).mkdir()
     assert check_catalog(ground).state == "ok"
 
@@ -105,7 +105,7 @@ def test_an_instance_that_runs_the_old_code_is_named(tmp_path: Path) -> None:
     with run_file.lock():
         run_file.write(replace(RunRecord("default", "m", 1, 1.0), version="0.0.9"))
         finding = check_version(ground)
-        assert (finding.state, finding.fix) == ("warning", "Run: start --replace")
+        assert (finding.state, finding.fix) == ("warning", "Run: tts-launcher start --replace")
         assert "still runs 0.0.9" in finding.detail
     assert check_version(ground).state == "ok"
 

@@ -18,14 +18,7 @@ from webui.engine.client import EngineAwayError, EngineClient
 
 
 def talk(running: WorkerProcess, use: Callable[[EngineClient], Coroutine[Any, Any, None]]) -> None:
-    async def main() -> None:
-        client = EngineClient(running.address)
-        try:
-            await use(client)
-        finally:
-            await client.aclose()
-
-    asyncio.run(main())
+    asyncio.run(use(EngineClient(running.address)))
 
 
 async def names(frames: AsyncGenerator[Any, None]) -> list[str]:
@@ -71,7 +64,6 @@ def test_an_engine_that_is_not_there_is_away(tmp_path: Path) -> None:
             with pytest.raises(EngineAwayError) as caught:
                 await call
             assert not caught.value.loading
-        await client.aclose()
 
     asyncio.run(main())
 

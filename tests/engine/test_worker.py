@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -195,6 +196,23 @@ def test_it_reports_to_its_supervisor_and_after_a_lost_connection_again(tmp_path
             control.wait_event("stopping")
     finally:
         control.close()
+
+
+def test_asked_to_end_it_finishes_what_it_speaks(tmp_path: Path) -> None:
+    with worker(tmp_path, chunk_s=0.2) as running, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(speak, running, text="one two")
+        wait_until(lambda: "begin one two" in running.log(), "speech")
+        running.process.send_signal(signal.SIGTERM)
+        assert events(answer.result(60))[-1]["event"] == "end"
+        assert running.process.wait(30) == 0
+
+
+def test_asked_to_end_it_gives_up_what_takes_long(tmp_path: Path) -> None:
+    with worker(tmp_path, chunk_s=600.0) as running, open_speak(running, "one"):
+        wait_until(lambda: "begin one" in running.log(), "speech")
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(30) == 0
+        assert running.log()[-1] == "cancelled"
 
 
 @pytest.mark.parametrize("fault", [{"load_error": "The weights are missing."}, {"load_raise": True}])

@@ -82,12 +82,14 @@ class Answer:
         body: what came.
         whole: whether all that was announced has come.
         error: why not; empty otherwise.
+        retry_after: the header of that name.
     """
 
     status: int
     body: bytes
     whole: bool
     error: str = ""
+    retry_after: str = ""
 
 
 def speak(url: str, text: str, *, timeout_s: float = 30.0) -> Answer:
@@ -99,7 +101,8 @@ def speak(url: str, text: str, *, timeout_s: float = 30.0) -> Answer:
         connection.request("POST", "/v1/audio/speech", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         try:
-            return Answer(answer.status, answer.read(), whole=True)
+            later = answer.getheader("Retry-After", "")
+            return Answer(answer.status, answer.read(), whole=True, retry_after=later)
         except http.client.IncompleteRead as error:
             return Answer(answer.status, error.partial, whole=False, error="cut")
     except (OSError, http.client.HTTPException) as error:

@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from launcher.access import COOKIE_NAME, AccessRules, EndedSessions
+from launcher.access.rules import who_asks
 from launcher.frames import MEDIA_TYPE
 from tests.engine.processes import page, wait_until, worker
 
@@ -219,6 +221,35 @@ def test_a_browser_logs_in_once(locked: str) -> None:
         assert browser.get("/api/status").status_code == 200
         foreign = browser.post("/login", data={"token": TOKEN}, headers={"origin": "https://evil.example"})
         assert foreign.status_code == 403
+
+
+def test_whoever_logs_out_is_out_everywhere(engine_address: str, tmp_path: Path) -> None:
+    ended, users = tmp_path / "ended_sessions", (("alice", "alices-token"), ("bob", "bobs-token"))
+    with page(engine_address, users=users, ended_sessions=str(ended)) as server:
+        sessions = [httpx.Client(base_url=server, headers=BROWSER) for _ in range(3)]
+        alice, alice_elsewhere, bob = sessions
+        for session, token in ((alice, "alices-token"), (alice_elsewhere, "alices-token"), (bob, "bobs-token")):
+            session.post("/login", data={"token": token})
+            assert session.get("/api/status").status_code == 200
+        stolen = f"{COOKIE_NAME}={alice.cookies[COOKIE_NAME]}"
+        assert '"who": "alice"' in alice.get("/login").text
+        # A link or another site's form ends nothing.
+        assert alice.get("/logout").headers["location"] == "/login"
+        assert alice.post("/logout", headers={"origin": "https://evil.example"}).status_code == 403
+        assert alice.get("/api/status").status_code == 200
+        out = alice.post("/logout", headers={"origin": server})
+        assert (out.status_code, out.headers["location"]) == (303, "/login")
+        assert COOKIE_NAME not in alice.cookies
+        assert httpx.get(f"{server}/api/status", headers={"cookie": stolen}).status_code == 401
+        assert [each.get("/api/status").status_code for each in (alice_elsewhere, bob)] == [200, 200]
+        assert '"who": ""' in alice.get("/login").text
+        assert stolen.partition("=")[2] not in ended.read_text()
+    # The page's next process, and the supervisor meanwhile, read the same file.
+    rules = AccessRules(users=users, ended=EndedSessions(ended))
+    assert who_asks(rules, {"cookie": stolen}) == ""
+    assert who_asks(rules, {"cookie": f"{COOKIE_NAME}={bob.cookies[COOKIE_NAME]}"}) == "bob"
+    for session in sessions:
+        session.close()
 
 
 def test_tokens_cannot_be_guessed_quickly(engine_address: str) -> None:

@@ -84,6 +84,7 @@ def test_what_goes_wrong_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     (folder / "bad.csv").write_text("text,voice\none,low\ntwo,nobody\n")
     (folder / "empty.txt").write_text("")
     (tmp_path / "data").mkdir()
+    (tmp_path / "lines.txt").write_text("one\n")
     cases = [
         (folder, ["bad.csv", "-o", "bad"], 8, "nobody"),
         (folder, ["empty.txt"], 8, "empty"),

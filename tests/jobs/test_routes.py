@@ -16,6 +16,8 @@ import httpx
 import pytest
 
 from tests.engine.processes import PATIENCE_S, WorkerProcess, page, wait_until, worker
+from webui.api.job_bodies import MAX_FIELD_BYTES
+from webui.jobs.formats.decoding import MAX_FILE_BYTES
 from webui.jobs.store import JobStore
 
 
@@ -228,6 +230,44 @@ def test_subtitles_are_fitted_to_their_times(client: httpx.Client) -> None:
     assert samples / rate_hz == pytest.approx(max(4.0, 3 + rows[2]["audio_s"]) + rows[3]["audio_s"], abs=0.001)
 
 
+SRT = b"1\n00:00:01,000 --> 00:00:03,000\none two\n\n2\n00:00:04,000 --> 00:00:05,000\nthree\n"
+
+
+@pytest.mark.parametrize("path", ["/api/jobs", "/v1/jobs"])
+def test_a_file_may_come_in_a_form(client: httpx.Client, path: str) -> None:
+    fields = {"title": "Übung", "start": "no", "gap_s": "1.5", "defaults": '{"voice": "low"}'}
+    answer = client.post(path, files={"file": ("../x.SRT", SRT, "text/plain")}, data=fields)
+    assert answer.status_code == 201, answer.text
+    job = answer.json()
+    assert (job["title"], job["format"], job["state"], job["options"]["gap_s"]) == ("Übung", "srt", "paused", 1.5)
+    rows = client.get(f"{path}/{job['id']}/rows").json()["data"]
+    assert [row["request"] for row in rows] == [{"text": text, "voice": "low"} for text in ("one two", "three")]
+    # As curl sends it: the file's name says what it is, or the address does, or its beginning.
+    for name, query in (("list.srt", ""), ("-", "?format=srt"), ("-", "")):
+        assert client.post(path + query, files={"anything": (name, SRT)}).json()["format"] == "srt"
+
+
+def test_a_wrong_form_is_refused(client: httpx.Client) -> None:
+    file = ("a.txt", b"one")
+    for said, parts in (
+        ("no file", {"files": {"title": (None, "x")}}),
+        ("Too many files", {"files": {"a": file, "b": file}}),
+        ("'nonsense'", {"files": {"file": file}, "data": {"nonsense": "1"}}),
+        ("start='perhaps'", {"files": {"file": file}, "data": {"start": "perhaps"}}),
+        ("maximum size", {"files": {"file": file}, "data": {"defaults": "x" * (MAX_FIELD_BYTES + 1)}}),
+        ("Too many fields", {"files": {"file": file}, "data": {f"field {n}": "" for n in range(20)}}),
+        ("defaults='[", {"files": {"file": file}, "data": {"defaults": "[" * 100_000}}),
+        ("empty", {"files": {"file": ("a.txt", b"")}}),
+    ):
+        for path in ("/api/jobs", "/v1/jobs"):
+            answer = client.post(path, **parts)  # type: ignore[arg-type]
+            assert (answer.status_code, said in answer.json()["error"]["message"]) == (400, True), answer.text
+    large = client.post("/v1/jobs", files={"file": ("a.txt", b"one\n" * (MAX_FILE_BYTES // 4 + 1))})
+    assert large.status_code == 413 and large.json()["error"]["type"] == "invalid_request_error"
+    cut = client.post("/v1/jobs", content=b"--x\r\n", headers={"content-type": "multipart/form-data"})
+    assert cut.status_code == 400 and cut.json()["error"]["message"]
+
+
 def test_the_batch_of_the_speech_api(client: httpx.Client) -> None:
     body = {"model": "tts-1", "voice": "onyx", "response_format": "wav", "items": [{"input": "one two"}, "three"]}
     answer = client.post("/v1/audio/speech/batch", json=body).json()
@@ -235,8 +275,6 @@ def test_the_batch_of_the_speech_api(client: httpx.Client) -> None:
     assert [sound(base64.b64decode(item["audio_data"]))[1] for item in answer["results"]] == [12_000, 6_000]
     assert answer["results"][0]["media_type"] == "audio/wav"
     assert client.get(f"/v1/jobs/{answer['id']}").status_code == 404
-    ignored = {"items": ["one"], "instructions": "Say it sadly.", "response_format": "flac"}
-    assert client.post("/v1/audio/speech/batch", json=ignored).json()["succeeded"] == 1
     mixed = client.post("/v1/audio/speech/batch", json={"items": [{"input": "one", "voice": "nobody"}, "two"]}).json()
     assert [item["status"] for item in mixed["results"]] == ["error", "success"]
     assert "nobody" in mixed["results"][0]["error"]
@@ -252,6 +290,36 @@ def test_the_batch_of_the_speech_api(client: httpx.Client) -> None:
     assert later.status_code == 202
     assert later.headers["location"] == f"/v1/jobs/{later.json()['id']}"
     finished(client, later.json()["id"])
+
+
+def test_the_instructions_of_a_batch_are_followed_word_for_word(client: httpx.Client) -> None:
+    items = [
+        "one",
+        {"input": "two", "instructions": "Very happy, please."},
+        {"input": "three", "instructions": "Like a pirate."},
+        {"input": "four", "emotion": {"calm": 1}, "speed": 1},
+        {"input": "five", "instructions": ""},
+    ]
+    body = {"items": items, "instructions": "Say it sadly, slowly.", "response_format": "flac"}
+    answer = client.post("/v1/audio/speech/batch", json=body).json()
+    assert answer["succeeded"] == 5
+    told = [(item.get("instructions"), item.get("ignored_fields")) for item in answer["results"]]
+    assert told == [
+        ("sad=0.6,speed=0.85", None),
+        ("happy=0.9", None),
+        *[(None, ["instructions"])] * 2,
+        (None, None),
+    ]
+    job = finished(client, client.post("/v1/audio/speech/batch", json={**body, "background": True}).json()["id"])
+    requests = [row["request"] for row in client.get(f"/v1/jobs/{job['id']}/rows").json()["data"]]
+    assert [request.get("emotion") for request in requests] == [
+        {"sad": 0.6},
+        {"happy": 0.9},
+        None,
+        {"calm": 1},
+        None,
+    ]
+    assert requests[0]["speed"] == 0.85
 
 
 def test_another_page_goes_on_where_the_first_one_ended(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ class Watched:
 
     def __init__(self, folder: Path) -> None:
         self.config = load({"LAUNCHER_DATA_DIR": str(folder)}, None, {})
+        self.log: list[str] = []
         self.skew_s = 0.0
         self.loop = Loop()
         self.status = Status(
@@ -58,7 +59,7 @@ class Watched:
         )
         instance = Instance(self.loop.call_later, self.loop.call_from_thread, self.status.snapshot, self._show)
         sampler = Sampler(self.config, usage=lambda path: (90, 100))
-        figures = Figures(instance, self.config, sampler=sampler, first_s=0.0, interval_s=0.1)
+        figures = Figures(instance, self.config, self.log.append, sampler=sampler, first_s=0.0, interval_s=0.1)
         Duty(instance, lambda now: look(self.config, now), lambda alarms: None, first_s=0.0, interval_s=0.1)
         answers = Answers(
             rules=AccessRules(),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,13 +15,15 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from launcher.alarms.duty import Instance
 from launcher.alarms.events import Event
 from launcher.alarms.names import GPU_LOAD_RATIO, METRICS, MIRROR_TIMEOUTS_TOTAL, STARTED_SECONDS
 from launcher.config import load
 from launcher.engines.gpu_load import GpuLoad, GpuWatch
+from launcher.errors import ConfigError
 from launcher.metrics.exposition import family, to_text
 from launcher.metrics.families import families
-from launcher.metrics.figures import write_textfile
+from launcher.metrics.figures import Figures, write_textfile
 from launcher.metrics.sampling import History, Sample, Sampler
 from launcher.metrics.tally import Tally
 
@@ -185,7 +189,30 @@ def test_the_textfile_is_replaced_in_one_step(tmp_path: Path) -> None:
     assert path.read_text() == "tts_a 2\n" and [one.name for one in path.parent.iterdir()] == ["tts.prom"]
     blocked = tmp_path / "file"
     blocked.write_text("")
-    write_textfile(blocked / "tts.prom", "")  # nobody is harmed
+    with pytest.raises(OSError):
+        write_textfile(blocked / "tts.prom", "")
+
+
+def test_a_textfile_that_cannot_be_written_is_logged_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    setting = {"LAUNCHER_DATA_DIR": str(tmp_path), "LAUNCHER_METRICS_TEXTFILE": str(tmp_path / "file" / "tts.prom")}
+    snapshot = {**SNAPSHOT, "pid": os.getpid()}
+    log, turns, looked = list[str](), list[Callable[[], None]](), threading.Semaphore(0)
+    instance = Instance(
+        lambda _wait_s, work: turns.append(work), lambda _work: looked.release(), lambda: snapshot, lambda _alarms: None
+    )
+    Figures(instance, load(setting, None, {}), log.append)
+    for count in range(1, 4):
+        while any(thread.name == "metrics" for thread in threading.enumerate()):
+            time.sleep(0.01)  # a look that still runs would let this turn do nothing
+        turns.pop(0)()
+        assert looked.acquire(timeout=60), count
+    assert len(log) == 1 and "LAUNCHER_METRICS_TEXTFILE" in log[0] and str(tmp_path) in log[0]
+
+
+def test_the_textfile_has_the_ending_that_the_collector_reads(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"end in \.prom"):
+        load({"LAUNCHER_DATA_DIR": str(tmp_path), "LAUNCHER_METRICS_TEXTFILE": "/tmp/tts.txt"}, None, {})
 
 
 @pytest.mark.parametrize("value", ["tts.prom", "~/tts.prom"])

@@ -10,15 +10,19 @@ import psutil
 import pytest
 
 from launcher.process.facts import new_mark, observe, still
-from launcher.process.identity import find_alike, find_stale
+from launcher.process.identity import Leftovers, find_leftovers
 from launcher.process.runfile import RunRecord
 from launcher.process.takeover import Claim, end_leftovers
 from launcher.process.terminate import terminate_tree
 from tests.process.spawn import SLEEPER, Nursery, wait_until
 
 
-def stale_pids(data: Path, project: Path, record: RunRecord | None = None, instance: str = "default") -> list[int]:
-    found = find_stale(instance=instance, data_dir=str(data), project_dirs=[str(project)], record=record)
+def leftovers(data: Path, project: Path, record: RunRecord | None = None) -> Leftovers:
+    return find_leftovers(instance="default", data_dir=str(data), project_dirs=[str(project)], record=record)
+
+
+def stale_pids(data: Path, project: Path, record: RunRecord | None = None) -> list[int]:
+    found = leftovers(data, project, record).ours
     assert all(verdict.ours and verdict.reason for _, verdict in found)
     return [facts.pid for facts, _ in found]
 
@@ -26,7 +30,7 @@ def stale_pids(data: Path, project: Path, record: RunRecord | None = None, insta
 def test_an_old_page_is_found_and_ended(nursery: Nursery, tmp_path: Path) -> None:
     project, data = tmp_path / "project", tmp_path / "data"
     page, _ = nursery.run(SLEEPER, project / "webui")
-    [(facts, _)] = find_stale(instance="default", data_dir=str(data), project_dirs=[str(project)], record=None)
+    [(facts, _)] = leftovers(data, project).ours
     assert facts.pid == page.pid
     teardown = terminate_tree(facts, grace_s=20)
     assert not teardown.survivors
@@ -90,7 +94,7 @@ def test_another_users_page_is_left_alone(nursery: Nursery, tmp_path: Path) -> N
     same, _ = nursery.start(command, cwd=Path("/"), mark=record_mark)
     assert other.owner != same.owner
     assert stale_pids(tmp_path, tmp_path) == [same.pid]
-    [(named, verdict)] = find_alike("default", str(tmp_path), [str(tmp_path)], None)
+    [(named, verdict)] = leftovers(tmp_path, tmp_path).alike
     assert named.pid == other.pid
     assert other.owner in verdict.reason
 
@@ -109,7 +113,7 @@ def test_a_page_in_a_container_is_named_and_left_alone(nursery: Nursery, tmp_pat
     assert facts is not None and facts.is_contained and not outer.is_contained
     ours, _ = nursery.run(SLEEPER, project)
     assert stale_pids(data, project) == [ours.pid]
-    [(named, verdict)] = find_alike("default", str(data), [str(project)], None)
+    [(named, verdict)] = leftovers(data, project).alike
     assert named.pid == inner.pid and "container" in verdict.reason
     told: list[str] = []
     assert end_leftovers(Claim("default", str(data), (str(project),), None), told.append) == 1
@@ -130,6 +134,6 @@ def test_a_zombie_is_named_and_not_waited_for(nursery: Nursery, tmp_path: Path) 
     assert facts is not None
     record = RunRecord("default", "m", 2**22 + 5, 1.0, children={"engine": (facts.pid, facts.created_at)})
     assert stale_pids(tmp_path / "data", tmp_path / "none", record) == []
-    [(named, verdict)] = find_alike("default", str(tmp_path / "data"), [str(tmp_path / "none")], record)
+    [(named, verdict)] = leftovers(tmp_path / "data", tmp_path / "none", record).alike
     assert named.pid == facts.pid and f"pid {facts.parent_pid}" in verdict.reason
     assert not terminate_tree(facts, grace_s=20).survivors

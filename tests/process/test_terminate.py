@@ -186,7 +186,8 @@ def test_a_zombie_counts_as_gone(nursery: Nursery, tmp_path: Path) -> None:
         "time.sleep(600)\n"
     )
     parent, pid = nursery.run(code, tmp_path)
-    wait_until(lambda: facts_of(int(pid)).status == "zombie", "the child did not end")
+    # One look may fall into the moment of its end and see nothing.
+    wait_until(lambda: (seen := observe(int(pid))) is not None and seen.status == "zombie", "the child did not end")
     teardown = terminate_tree(facts_of(int(pid)), grace_s=5)
     assert not teardown.survivors
     assert not teardown.forced

@@ -180,6 +180,11 @@ def test_a_token_lets_in_and_stays_here(guarded: int) -> None:
     status, _, body = ask(guarded, "/", Cookie=f"a=1; {cookie}; b=2")
     assert status == 200 and cookie.encode() not in body
     assert ["Cookie", "a=1; b=2"] in json.loads(body)["headers"]
+    App.seen.clear()
+    assert ask(guarded, "/logout", "POST", b"", Cookie=cookie, Origin="http://evil.example.org")[0] == 403
+    assert ask(guarded, "/logout", "POST", b"", Cookie=cookie)[0] == 303
+    assert ask(guarded, "/", Cookie=cookie)[0] == 401
+    assert not App.seen
 
 
 def test_the_app_is_not_told_who_asked_by_who_asks(port: int) -> None:

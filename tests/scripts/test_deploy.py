@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -198,6 +199,16 @@ def test_what_is_written_lies_on_the_volume() -> None:
     assert names <= set(KEYS_BY_NAME)
     probed = container["readinessProbe"]["exec"]["command"][0]
     assert any(words.endswith(f"/{probed}") for name, words in instructions() if name == "COPY")
+
+
+def test_kubernetes_knows_every_field_of_the_manifest() -> None:
+    for document in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8")):
+        for version in ("1.30", kubernetes_validate.latest_version()):
+            kubernetes_validate.validate(document, version, strict=True)
+    wrong = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text().replace("claimName", "claim"))
+    with pytest.raises(kubernetes_validate.ValidationError):
+        for document in wrong:
+            kubernetes_validate.validate(document, "1.30", strict=True)
 
 
 def test_the_probe_says_whether_it_is_ready(tmp_path: Path) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import shlex
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from launcher import errors
+from launcher.cli.app import main
 from launcher.config.keys import KEYS
 from webui.audio import MEDIA_TYPES
 from webui.engine.kokoro.voices import VOICES
@@ -31,17 +32,12 @@ def _text(name: str) -> str:
 
 
 @cache
-def _help(command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "launcher", *([command] if command else []), "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, f"launcher {command} --help: {done.stderr}"
-    return done.stdout
+def _help(*words: str) -> str:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = main([*words, "--help"])
+    assert code == 0, f"launcher {words} --help: {said.getvalue()}"
+    return said.getvalue()
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -77,15 +73,19 @@ def test_defaults_are_the_real_ones(name: str) -> None:
     assert rows == [(setting, defaults[setting]) for setting, _ in rows]
 
 
-@pytest.mark.parametrize("name", READMES)
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_commands_and_their_options_exist(name: str) -> None:
-    lines = re.findall(r"(?:^|[|`] ?)(tts-launcher [^`\n|>]+)", _text(name), re.MULTILINE)
-    assert len(lines) >= 8
+    lines = re.findall(r"(?:^|[`$] ?|\" \| )(tts-launcher [a-z-]+ ?[^`\n|>]*)", _text(name), re.MULTILINE)
     for line in lines:
-        command, *arguments = shlex.split(line, comments=True)[1:]
+        words = shlex.split(line, comments=True)[1:]
+        while words and words[0].startswith("--"):
+            words = words[1:]
+        command, *arguments = words
+        shown = _help(command)
+        if arguments and re.search(rf"^  {re.escape(arguments[0])}  ", shown.partition("Commands:")[2], re.MULTILINE):
+            shown = _help(command, arguments[0])
         for option in (argument for argument in arguments if re.match(r"--?[a-z]", argument)):
-            assert re.search(rf"(?<![\w-]){option}\b", _help(command)), f"{line}: {command} has no {option}"
-        _help(command)
+            assert re.search(rf"(?<![\w-]){option}\b", shown), f"{line}: {command} has no {option}"
 
 
 @pytest.mark.parametrize("name", READMES)
@@ -102,8 +102,15 @@ def test_voices_and_formats_are_the_real_ones(name: str) -> None:
         assert f"`{word}`" in text, f"{name} does not name {word}"
 
 
-def test_both_languages_say_the_same() -> None:
+TWINS = [("README.md", "README.zh.md")] + [
+    (name, name.replace(".md", ".zh.md")) for name in DOCUMENTS if (ROOT / name.replace(".md", ".zh.md")).is_file()
+]
+
+
+@pytest.mark.parametrize(("english", "chinese"), dict.fromkeys(TWINS))
+def test_both_languages_say_the_same(english: str, chinese: str) -> None:
     def shape(name: str) -> list[str]:
         return re.findall(r"^(#+|```\w*|\|(?= )|- |!\[)", _text(name), re.MULTILINE)
 
-    assert shape("README.md") == shape("README.zh.md")
+    assert shape(english) == shape(chinese)
+    assert f"[中文]({Path(chinese).name})" in _text(english) and f"[English]({Path(english).name})" in _text(chinese)

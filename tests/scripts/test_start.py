@@ -142,6 +142,13 @@ def test_an_interrupted_installation_is_taken_up_again(tmp_path: Path) -> None:
     assert not (project / ".venv.lock").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    project = _make_project(tmp_path / "project")
+    (project / ".venv.lock").mkdir()  # as good as read-only, for every user
+    done = _start(project)
+    assert (done.returncode, done.stdout) == (1, "") and done.stderr.startswith("Could not write")
+
+
 def test_two_first_starts_do_not_disturb_each_other(tmp_path: Path) -> None:
     project = _make_project(tmp_path / "project")
     both = [

@@ -89,10 +89,10 @@ class Instance:
         self.wait_state("ready")
         return process
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, as_json: bool = True) -> subprocess.CompletedProcess[str]:
         """Another command, with ``--json``, to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "launcher", "--json", *arguments],
+            [sys.executable, "-m", "launcher", *(["--json"] if as_json else []), *arguments],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,

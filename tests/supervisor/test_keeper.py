@@ -212,6 +212,27 @@ def test_wanted_while_it_is_unloaded_it_comes_back_at_once() -> None:
     assert world.child.signals == []
 
 
+def test_unloaded_while_it_is_restarted_it_stays_away() -> None:
+    world = World(component="engine")
+    world.keeper.start()
+    world.say("ready")
+    world.keeper.restart()
+    world.keeper.unload()
+    world.crash(0)
+    assert world.keeper.state == "unloaded" and len(world.children) == 1
+
+
+def test_the_last_word_counts_while_it_ends() -> None:
+    world = World(component="engine")
+    world.keeper.start()
+    world.say("ready")
+    world.keeper.unload()
+    world.keeper.load()
+    world.keeper.unload()
+    world.crash(0)
+    assert world.keeper.state == "unloaded" and len(world.children) == 1
+
+
 def test_a_task_that_is_done_ends_without_a_crash() -> None:
     world = World(component="weights", task=True)
     world.keeper.start()

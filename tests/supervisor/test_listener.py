@@ -17,10 +17,10 @@ from launcher.process import connection as connection_module
 from launcher.process.answers import MAX_WRONG_LOGINS, Answers
 from launcher.process.bind import bind_port
 from launcher.process.exchange import MAX_HEAD_BYTES
-from launcher.process.listener import MAX_CONNECTIONS, Listener
+from launcher.process.listener import MAX_CONNECTIONS, MAX_HELD, Listener
 from launcher.process.loop import Loop
 from launcher.process.snapshot import Status
-from tests.supervisor.runner import free_port
+from tests.supervisor.runner import free_port, wait_for
 
 TOKEN = "a-token-of-the-test-0123"
 
@@ -28,7 +28,10 @@ TOKEN = "a-token-of-the-test-0123"
 class Server:
     """A listener in a thread."""
 
-    def __init__(self, *, token: str = "", root_path: str = "", remaining_s: float | None = 2.2) -> None:
+    def __init__(
+        self, *, token: str = "", root_path: str = "", remaining_s: float | None = 2.2, hold_s: float = 0.0
+    ) -> None:
+        self.remaining_s = remaining_s
         self.loop = Loop()
         self.sock = bind_port("127.0.0.1", free_port())
         self.port = self.sock.getsockname()[1]
@@ -46,7 +49,8 @@ class Server:
         answers = Answers(
             rules=AccessRules(token),
             snapshot=self.status.snapshot,
-            remaining_s=lambda: remaining_s,
+            remaining_s=lambda: self.remaining_s,
+            hold_s=hold_s,
             last_lines=lambda: self.log,
             root_path=root_path,
         )
@@ -200,6 +204,23 @@ def test_login_gives_a_cookie_and_guessing_is_slow(locked: Server) -> None:
     assert locked.ask("POST /login", *form, body=b"token=" + b"a" * 100_000)[0] == 413
 
 
+def test_a_session_ends_on_the_server_too(locked: Server) -> None:
+    def logged_in() -> str:
+        return locked.ask("POST /login", body=f"token={TOKEN}".encode())[1]["set-cookie"].partition(";")[0]
+
+    mine, yours = logged_in(), logged_in()
+    form = locked.ask("GET /login", f"Cookie: {mine}")[2]
+    assert b'"who": "token"' in form and TOKEN.encode() not in form
+    assert locked.ask("POST /logout", f"Cookie: {mine}", "Origin: https://evil.example")[0] == 403
+    assert locked.ask("GET /logout", f"Cookie: {mine}")[1]["location"] == "/login"
+    assert locked.ask("GET /api/status", f"Cookie: {mine}")[0] == 200
+    status, headers, _ = locked.ask("POST /logout", f"Cookie: {mine}")
+    assert (status, headers["location"]) == (303, "/login")
+    assert "Max-Age=0" in headers["set-cookie"]
+    assert locked.ask("GET /api/status", f"Cookie: {mine}")[0] == 401
+    assert locked.ask("GET /api/status", f"Cookie: {yours}")[0] == 200
+
+
 def test_a_large_body_does_not_lose_the_answer(server: Server) -> None:
     for size in (100_000, 8_000_000):
         status, headers, _ = server.ask("POST /v1/audio/speech", body=b"x" * size)
@@ -246,6 +267,80 @@ def test_connections_wait_while_nobody_accepts(server: Server) -> None:
         server.call(server.listener.accept)
         sock.settimeout(30)
         assert read_answer(sock)[0] == 200
+
+
+SPEECH = b"POST /v1/audio/speech HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 8\r\n\r\n"
+
+
+@pytest.fixture
+def patient() -> Iterator[Server]:
+    made = Server(hold_s=30.0)
+    yield made
+    made.close()
+
+
+def test_a_request_for_speech_waits_for_the_page(patient: Server) -> None:
+    with patient.connect() as sock:
+        sock.sendall(SPEECH + b'{"in')
+        assert patient.ask("GET /healthz")[0] == 200
+        assert patient.ask("GET /v1/models")[0] == patient.ask("POST /v1/other")[0] == 503
+        sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+        sock.sendall(b'": "x"}')
+        patient.remaining_s = 0.0
+        patient.call(patient.listener.hand_over)
+        sock.settimeout(30)
+        status, headers, body = read_answer(sock)
+    assert (status, headers["retry-after"], headers["retry-after-ms"]) == (503, "1", "100")
+    assert json.loads(body)["error"]["code"] == "loading"
+
+
+def test_whoever_waits_is_told_when_it_takes_too_long_or_will_not_be() -> None:
+    server = Server(hold_s=0.1)
+    try:
+        status, headers, _ = server.send(SPEECH + b'{"a": 1}')
+        assert (status, headers["retry-after"], "retry-after-ms" in headers) == (503, "3", False)
+    finally:
+        server.close()
+    server = Server(hold_s=600.0)
+    try:
+        with server.connect() as sock:
+            sock.sendall(SPEECH + b'{"a": 1}')
+            assert server.ask("GET /healthz")[0] == 200
+            server.remaining_s = None
+            server.call(server.listener.release)
+            assert read_answer(sock)[1]["x-should-retry"] == "false"
+        assert server.send(SPEECH + b'{"a": 1}')[1]["x-should-retry"] == "false"
+    finally:
+        server.close()
+
+
+def test_those_who_wait_keep_nobody_else_out(patient: Server) -> None:
+    with contextlib.ExitStack() as stack:
+        waiting = [stack.enter_context(patient.connect()) for _ in range(MAX_HELD)]
+        for sock in waiting:
+            sock.sendall(SPEECH + b'{"a": 1}')
+        wait_for(lambda: not patient.listener.may_hold(), "all places taken")
+        assert patient.send(SPEECH + b'{"a": 1}')[0] == 503
+        assert patient.ask("GET /healthz")[0] == 200
+        # One that leaves makes room for another one.
+        waiting.pop().close()
+        wait_for(patient.listener.may_hold, "a place")
+        late = stack.enter_context(patient.connect())
+        late.sendall(SPEECH + b'{"a": 1}')
+        late.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            late.recv(1)
+
+
+def test_a_refused_request_does_not_wait() -> None:
+    server = Server(token=TOKEN, hold_s=600.0)
+    try:
+        assert server.send(SPEECH + b'{"a": 1}')[0] == 401
+        assert server.send(SPEECH.replace(b"Host: 127.0.0.1", b"Host: evil.example") + b'{"a": 1}')[0] == 421
+    finally:
+        server.close()
 
 
 def test_a_prefix_of_a_proxy_is_understood() -> None:

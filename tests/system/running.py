@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -30,13 +31,14 @@ class Running:
             "LAUNCHER_INSTANCE": instance,
             **(settings or {}),
         }
+        #: A file and no pipe: nobody empties it, and a run that says much must not stop because of that.
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", "launcher", "start", "--no-open", "--port", "auto", *flags],
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=self.errors,
         )
 
     def launcher(self, *arguments: str, expect: int = 0) -> dict[str, Any]:
@@ -64,8 +66,8 @@ class Running:
         last: Any = None
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                assert self.process.stderr is not None
-                raise AssertionError(f"start ended with {self.process.returncode}: {self.process.stderr.read()}")
+                self.errors.seek(0)
+                raise AssertionError(f"start ended with {self.process.returncode}: {self.errors.read()}")
             with contextlib.suppress(AssertionError):
                 last = self.snapshot()
                 if wanted(last):
@@ -100,8 +102,7 @@ class Running:
         if self.process.poll() is None:
             self.process.terminate()
         code = self.process.wait(60)
-        if self.process.stderr is not None:
-            self.process.stderr.close()
+        self.errors.close()
         return code
 
 

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,15 @@ INFO = EngineInfo(
         "zh": "这是预览声音：小到任何电脑都能运行，情感通过音高、语速和响度的变化来表现。"
         "IndexTTS 还可以用几秒录音克隆声音，并真正演绎情感。",
     },
+)
+
+#: An engine that can do everything.
+ABLE = replace(
+    INFO,
+    capabilities=(
+        *("emotion_vector", "emotion_reference", "emotion_text", "random_emotion"),
+        *("seed", "duration", "generation_parameters", "glossary", "clone"),
+    ),
 )
 
 
@@ -120,6 +129,8 @@ def listed(request: SpeechRequest) -> list[dict[str, Any]]:
     passages = markup.spoken(markup.parse(request.text)) if request.markup else (markup.Passage(request.text),)
     found: list[dict[str, Any]] = []
     for passage in passages:
+        if not passage.text:
+            found[-1]["pause_after_s"] = passage.pause_s
         for piece in segments(passage.text):
             entry: dict[str, Any] = {"index": len(found), "text": piece, "language": "mixed"}
             if passage.emotion is not None:
@@ -273,7 +284,8 @@ def build(
 @contextlib.contextmanager
 def serving(app: ASGIApp, port: int = 0) -> Iterator[str]:
     """Serves ``app`` on loopback in a thread; yields its address."""
-    listener = socket.create_server(("127.0.0.1", port))
+    # Made anew from its descriptor it knows that it is TCP, and answers are not held back for 40 ms (Nagle).
+    listener = socket.socket(fileno=socket.create_server(("127.0.0.1", port)).detach())
     config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1, lifespan="on")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from launcher.errors import ENGINE_ERROR, EngineError, LauncherError, SpeechError, StorageError
+from launcher.errors import ENGINE_ERROR, DiskFullError, EngineError, LauncherError, SpeechError, StorageError
 from webui.engine.client import EngineAwayError
+from webui.queueing import QueueFullError
 
 #: In a request's scope: the name that came with its token, written by the guard; empty when none is needed.
 WHO = "tts_launcher.who"
@@ -25,6 +26,7 @@ _OPENAI_TYPES = {
     429: "rate_limit_error",
     500: "server_error",
     503: "server_error",
+    507: "server_error",
 }
 
 _PAGE = """<!doctype html><html><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -85,10 +87,12 @@ def launcher_error_answer(connection: HTTPConnection, error: LauncherError) -> R
 def describe_error(error: LauncherError) -> tuple[int, str, str, dict[str, str]]:
     """Status, field, code and headers of the answer to a request that ended with ``error``."""
     if isinstance(error, SpeechError):
-        headers = {"Retry-After": "2"} if error.http_status == 429 else {}
+        headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, QueueFullError) else {}
         return error.http_status, error.param, error.code, headers
     if isinstance(error, EngineAwayError):
         return 503, "", "engine_loading" if error.loading else "engine_away", {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, DiskFullError):
+        return 507, "", "disk_full", {}
     if isinstance(error, StorageError):
         return 500, "", "storage_error", {}
     return 500, "", error.code if isinstance(error, EngineError) else ENGINE_ERROR, {}

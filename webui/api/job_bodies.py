@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from launcher.errors import SpeechError
@@ -23,6 +24,8 @@ from webui.jobs.rows import MAX_GAP_S, MAX_ROWS, Reading, Row, make_row
 #: Silence between two rows of the joined sound that say nothing about it, in seconds: a pause between sentences.
 GAP_S = 0.5
 MAX_TITLE_CHARS = 200
+#: Of one field of a form; ``defaults`` may hold a glossary.
+MAX_FIELD_BYTES = 256 * 1024
 #: Smallest and largest ``max_tempo``.
 TEMPO_RANGE = (1.0, 3.0)
 _SETTINGS = ("title", "name", "format", "start", "gap_s", "max_tempo", "use_glossary", "defaults")
@@ -46,11 +49,13 @@ class Wanted:
 
 
 async def wanted_job(request: Request, max_text_chars: int) -> Wanted:
-    """A job from a request: a file as the body with its ``name`` behind the `?`, or a JSON object.
+    """A job from a request: a file in a form, a file as the body with its ``name`` behind the `?`, or a JSON object.
 
     Raises:
         SpeechError: naming what is wrong.
     """
+    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return await _from_form(request, max_text_chars)
     if "name" in request.query_params or "format" in request.query_params:
         given: dict[str, Any] = dict(request.query_params)
         return _from_file(await request.body(), _read_settings(given, is_text=True), max_text_chars)
@@ -62,7 +67,7 @@ async def wanted_job(request: Request, max_text_chars: int) -> Wanted:
     if not isinstance(rows, list):
         raise SpeechError(
             "There are neither rows nor content.",
-            fix="Send rows (a list), content (a file's text), or a file as the body with ?name= in the address.",
+            fix="Send rows (a list), content (a file's text), a form with a file, or a file as the body with ?name=.",
             param="rows",
         )
     return from_rows(rows, settings, max_text_chars)
@@ -97,6 +102,20 @@ def changed_row(old: Mapping[str, Any], timing: Mapping[str, Any], changes: obje
     for name in (name for name, value in changes.items() if value is None):
         merged.pop(name, None)
     return make_row(0, merged, max_text_chars, **{**timing, **times})
+
+
+async def _from_form(request: Request, max_text_chars: int) -> Wanted:
+    """A job of a form's one file; the settings are its fields, or stand behind the `?`."""
+    async with request.form(max_files=1, max_fields=len(_SETTINGS), max_part_size=MAX_FIELD_BYTES) as form:
+        file = next((value for value in form.values() if isinstance(value, UploadFile)), None)
+        if file is None:
+            raise SpeechError(
+                "The form has no file.", fix="Send it as the part file: curl -F file=@list.csv", param="file"
+            )
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        given: dict[str, Any] = {"name": file.filename or "", **request.query_params, **fields}
+        data = await file.read(MAX_FILE_BYTES + 1)
+    return _from_file(data, _read_settings(given, is_text=True), max_text_chars)
 
 
 def _from_file(data: bytes, settings: Mapping[str, Any], max_text_chars: int) -> Wanted:

@@ -1,6 +1,7 @@
-"""`/login`: turns a token into a session, for browsers.
+"""`/login` turns a token into a session, for browsers; `/logout` ends it.
 
-Invariants: wrong tokens are taken only so often; the token is never echoed.
+Invariants: wrong tokens are taken only so often; the token is never echoed; only a POST from our own pages ends a
+session, and the guard sees to the latter.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from launcher.access import AccessRules, login_cookie_header
+from launcher.access import LOGIN_PATH, LOGOUT_PATH, AccessRules, login_cookie_header, logout_cookie_header
 from launcher.access.attempts import Attempts
 from launcher.access.login_page import render_login
-from webui.api.answers import error_answer
+from launcher.access.rules import end_sessions
+from webui.api.answers import WHO, error_answer
 
 #: Wrong tokens within a minute, of one address and of everybody together, after which the form waits: a person
 #: mistypes twice.
@@ -55,7 +57,18 @@ def routes(rules: AccessRules) -> list[Route]:
         failures.note(address)
         return _form(request, "wrong", 401)
 
-    return [Route("/login", form, methods=["GET"]), Route("/login", log_in, methods=["POST"])]
+    async def log_out(request: Request) -> Response:
+        headers = {}
+        if request.method == "POST":  # any link can make a GET: it only leads to the button
+            end_sessions(rules, request.headers)
+            headers["Set-Cookie"] = logout_cookie_header(is_secure=request.url.scheme == "https")
+        return RedirectResponse(f"{request.scope.get('root_path', '')}{LOGIN_PATH}", 303, headers)
+
+    return [
+        Route(LOGIN_PATH, form, methods=["GET"]),
+        Route(LOGIN_PATH, log_in, methods=["POST"]),
+        Route(LOGOUT_PATH, log_out, methods=["GET", "POST"]),
+    ]
 
 
 def _home(request: Request) -> str:
@@ -63,5 +76,5 @@ def _home(request: Request) -> str:
 
 
 def _form(request: Request, problem: str = "", status: int = 200) -> Response:
-    page, policy = render_login(request.scope.get("root_path", ""), problem)
+    page, policy = render_login(request.scope.get("root_path", ""), problem, request.scope.get(WHO) or "")
     return HTMLResponse(page, status, {"Cache-Control": "no-store", "Content-Security-Policy": policy})

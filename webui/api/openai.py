@@ -18,7 +18,7 @@ from webui.api.body import read_object
 from webui.api.judged import Judged
 from webui.api.offer import Offer
 from webui.api.openai_request import Asked, check_model, model_names, read_asked
-from webui.api.openai_sound import ALWAYS_PIECEWISE, as_events, in_one, in_pieces, is_piecewise, whole
+from webui.api.openai_sound import ALWAYS_PIECEWISE, PIECEWISE_FORMATS, as_events, in_one, in_pieces, whole
 from webui.api.preparation import Preparation, take_wishes
 from webui.api.speech import client_of
 from webui.audio import MEDIA_TYPES
@@ -58,9 +58,7 @@ def routes(
         wishes = take_wishes(data)
         asked = read_asked(data, info, max_text_chars)
         prepared = await preparation.prepare(asked.request, "api", wishes)
-        frames = synthesis.speak(
-            prepared.request, client_of(request, "api"), buffered=not _goes_in_pieces(asked, info.sample_rate_hz)
-        )
+        frames = synthesis.speak(prepared.request, client_of(request, "api"), buffered=not _goes_in_pieces(asked))
         spoken = preparation.recorded(frames, prepared)
         headers = {"Cache-Control": "no-store", **prepared.headers, **asked.headers}
         return await _answer(request, asked, spoken, info.sample_rate_hz, headers)
@@ -78,7 +76,7 @@ async def _answer(
 ) -> Response:
     """The speech in the form that was asked for."""
     audio_format, as_sse = asked.audio_format, asked.stream_format == "sse"
-    in_parts = _goes_in_pieces(asked, rate_hz)
+    in_parts = _goes_in_pieces(asked)
     if not (in_parts or as_sse):
         judged = Judged()
         sound = whole(judged.frames(spoken), rate_hz, audio_format)
@@ -93,9 +91,8 @@ async def _answer(
     return StreamedAnswer(pieces, media_type=media_type, headers=headers, first=first)
 
 
-def _goes_in_pieces(asked: Asked, sample_rate_hz: int) -> bool:
-    wanted = asked.audio_format in ALWAYS_PIECEWISE or bool(asked.stream_format)
-    return wanted and is_piecewise(asked.audio_format, sample_rate_hz)
+def _goes_in_pieces(asked: Asked) -> bool:
+    return asked.audio_format in (PIECEWISE_FORMATS if asked.stream_format else ALWAYS_PIECEWISE)
 
 
 def _model(name: str, created: float) -> dict[str, Any]:

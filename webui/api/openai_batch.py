@@ -20,9 +20,9 @@ from launcher.errors import EngineError, SpeechError
 from webui.api.body import read_object
 from webui.api.job_bodies import GAP_S, Wanted, from_rows
 from webui.api.offer import Offer
+from webui.api.openai_instructions import follow_instructions
 from webui.api.threads import in_thread
 from webui.audio import MEDIA_TYPES, check_format
-from webui.engine.request import MAX_EMOTION_TEXT_CHARS
 from webui.engine.streaming import StreamedAnswer
 from webui.jobs.fitting import MAX_TEMPO
 from webui.jobs.records import JobRow
@@ -32,6 +32,8 @@ from webui.jobs.store import JobStore
 
 #: Most items that are answered together; more are a job.
 MAX_ITEMS = 100
+#: What each item's result says besides, in order.
+_Notes = list[dict[str, Any]]
 #: OpenAI's fields that choose nothing here.
 _WITHOUT_EFFECT = ("model", "stream_format", "response_format", "background", "items", "title")
 
@@ -46,7 +48,7 @@ def routes(store: JobStore, runner: Runner, offer: Offer, *, max_text_chars: int
         in_background = body.get("background", False)
         if not isinstance(in_background, bool):
             raise SpeechError(f"background={in_background!r:.40} is not true or false.", param="background")
-        wanted = _wanted(body, max_text_chars, describes=await _describes(offer))
+        wanted, notes = _wanted(body, max_text_chars, await _capabilities(offer))
         if len(wanted.reading.rows) > MAX_ITEMS and not in_background:
             raise SpeechError(
                 f"items has {len(wanted.reading.rows)} items, more than {MAX_ITEMS}.",
@@ -57,58 +59,62 @@ def routes(store: JobStore, runner: Runner, offer: Offer, *, max_text_chars: int
         runner.wake()
         if in_background:
             return JSONResponse(job.to_json(runner.width), 202, {"Location": f"/v1/jobs/{job.id}"})
-        parts = _answer(store, runner, job.id, str(audio_format))
+        parts = _answer(store, runner, job.id, str(audio_format), notes)
         return StreamedAnswer(parts, media_type="application/json", headers={"Cache-Control": "no-store"})
 
     return [Route("/v1/audio/speech/batch", batch, methods=["POST"])]
 
 
-async def _describes(offer: Offer) -> bool:
-    """Whether the engine takes descriptions of emotions; where it does not, ``instructions`` have no effect."""
+async def _capabilities(offer: Offer) -> tuple[str, ...]:
+    """What the engine can; one that was never there is taken for one that reads descriptions."""
     try:
-        return "emotion_text" in (await offer.engine_info()).capabilities
+        return (await offer.engine_info()).capabilities
     except EngineError:
-        return True  # it is not there yet: whether it does is seen when it speaks
+        return ("emotion_text",)  # whether it does is seen when it speaks
 
 
-def _wanted(body: Mapping[str, Any], max_text_chars: int, *, describes: bool) -> Wanted:
+def _wanted(body: Mapping[str, Any], max_text_chars: int, capabilities: tuple[str, ...]) -> tuple[Wanted, _Notes]:
+    """The job, and what to tell of each item's instructions."""
     items = body.get("items")
     if not isinstance(items, list) or not items:
         raise SpeechError("items is no list of inputs.", fix='Send {"items": [{"input": "..."}]}.', param="items")
-    shared = _row(body, describes)
     title = body.get("title") or f"{len(items)} items"
     if not isinstance(title, str):
         raise SpeechError("title is not text.", param="title")
     settings: dict[str, Any] = {"title": title, "name": "", "defaults": {}, "start": True}
     settings |= {"gap_s": GAP_S, "max_tempo": MAX_TEMPO, "use_glossary": True}
-    rows = [{**shared, **_row({"input": item} if isinstance(item, str) else item, describes)} for item in items]
+    shared = _fields(body)
+    rows = [{**shared, **_fields({"input": item} if isinstance(item, str) else item)} for item in items]
+    notes = [_note(row.pop("instructions", None), row, capabilities) for row in rows]
     wanted = from_rows(rows, settings, max_text_chars)
     if wanted.reading.problems:
         problem = wanted.reading.problems[0]
         raise SpeechError(f"items[{problem.line - 1}]: {problem.message}", fix=problem.fix, param="items")
-    return wanted
+    return wanted, notes
 
 
-def _row(item: object, describes: bool) -> dict[str, Any]:
-    """An item as a row: OpenAI's names become ours."""
+def _fields(item: object) -> dict[str, Any]:
+    """What an item gives; OpenAI's way to name a voice becomes ours."""
     if not isinstance(item, Mapping):
         raise SpeechError(f"item {item!r:.40} is no object.", fix='Write {"input": "..."}.', param="items")
     row = {name: value for name, value in item.items() if name not in _WITHOUT_EFFECT and value is not None}
     voice = row.get("voice")
     if isinstance(voice, Mapping):
         row["voice"] = voice.get("id")
-    described = row.pop("instructions", None)
-    if (
-        describes
-        and isinstance(described, str)
-        and described
-        and not {"emotion", "emotion_text", "emotion_reference"} & row.keys()
-    ):
-        row["emotion_text"] = described[:MAX_EMOTION_TEXT_CHARS]
     return row
 
 
-async def _answer(store: JobStore, runner: Runner, job_id: str, audio_format: str) -> AsyncGenerator[bytes, None]:
+def _note(instructions: object, row: dict[str, Any], capabilities: tuple[str, ...]) -> dict[str, Any]:
+    """Follows an item's instructions; what its result says of them."""
+    understood = follow_instructions(instructions, row, capabilities)
+    if understood is None:
+        return {}
+    return {"instructions": understood} if understood else {"ignored_fields": ["instructions"]}
+
+
+async def _answer(
+    store: JobStore, runner: Runner, job_id: str, audio_format: str, notes: _Notes
+) -> AsyncGenerator[bytes, None]:
     """The answer in pieces, each item as soon as it and those before it are there."""
     try:
         yield b'{"object":"list","id":' + json.dumps(job_id).encode() + b',"results":['
@@ -119,7 +125,7 @@ async def _answer(store: JobStore, runner: Runner, job_id: str, audio_format: st
             if row.state in ("queued", "running"):
                 await changed.wait()
                 continue
-            item = await in_thread(_item, store, row, audio_format)
+            item = {**await in_thread(_item, store, row, audio_format), **notes[at - 1]}
             succeeded += item["status"] == "success"
             yield (b"," if at > 1 else b"") + json.dumps(item).encode()
             at += 1

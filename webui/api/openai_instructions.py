@@ -1,17 +1,21 @@
-"""OpenAI's ``instructions`` for an engine that has emotions but reads no descriptions: words to numbers.
+"""OpenAI's ``instructions``: a description where the engine reads descriptions, words to numbers where it does not.
 
 A description such as "Speak very cheerfully, a bit slowly" names emotions; this finds the names, in English and
 Chinese, with "very" and "a bit" before them and "not" in front. It understands words, not sentences; what it
 understood goes back to the client, so nobody has to believe more of it than that.
 
-Invariants: pure; the same words give the same numbers; a description without any of the words gives nothing.
+Invariants: pure, but for the fields that are filled in; the same words give the same numbers; a description without any
+of the words gives nothing.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from typing import Any
 
 from webui.emotion import EmotionVector
+from webui.engine.request import MAX_EMOTION_TEXT_CHARS
 
 #: Beginnings of words (so "cheer" is cheerful and cheerfully, too) that name each emotion.
 _ENGLISH = {
@@ -51,6 +55,35 @@ _MODIFIERS = sorted((*_STRONGER, *_WEAKER, *_NOT), key=len, reverse=True)
 _BETWEEN = r"(?:\W+(?:too|be|sound|and|in|a)\b)*\W*"
 _BEFORE_ENGLISH = re.compile(rf"\b({'|'.join(word for word in _MODIFIERS if word.isascii())})\b{_BETWEEN}$")
 _BEFORE_CHINESE = re.compile(rf"({'|'.join(word for word in _MODIFIERS if not word.isascii())})[地的太]?$")
+
+
+def follow_instructions(instructions: object, fields: dict[str, Any], capabilities: Collection[str]) -> str | None:
+    """Adds what instructions say to a request's fields; what the request says of its emotion itself wins.
+
+    Args:
+        instructions: as the client sent them.
+        fields: of a `SpeechRequest`; added to.
+        capabilities: of the engine.
+
+    Returns:
+        What was understood (``happy=0.9,speed=0.85``), empty when nothing was; ``None`` when there are no
+        instructions, or the engine reads them itself.
+    """
+    if not isinstance(instructions, str) or not instructions.strip():
+        return None
+    given = {"emotion", "emotion_text", "emotion_reference"} & fields.keys()
+    if "emotion_text" in capabilities and not given:
+        fields["emotion_text"] = instructions[:MAX_EMOTION_TEXT_CHARS]
+        return None
+    emotion, speed = read_instructions(instructions)
+    understood = []
+    if emotion.total and not given and "emotion_vector" in capabilities:
+        fields["emotion"] = emotion.as_dict()
+        understood += [f"{name}={value:g}" for name, value in emotion.as_dict().items()]
+    if speed is not None and "speed" not in fields:
+        fields["speed"] = speed
+        understood.append(f"speed={speed:g}")
+    return ",".join(understood)
 
 
 def read_instructions(text: str) -> tuple[EmotionVector, float | None]:

@@ -11,17 +11,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from launcher.errors import SpeechError
-from webui.api.openai_instructions import read_instructions
+from webui.api.openai_instructions import follow_instructions
 from webui.api.openai_voices import voice_id
 from webui.audio import check_format
 from webui.emotion import EMOTIONS, EmotionVector
 from webui.engine.base import EngineInfo, SpeechRequest
-from webui.engine.request import MAX_EMOTION_TEXT_CHARS
 from webui.markup import Passage, render
 from webui.text import clean, split_clauses
 
 #: OpenAI's own names for speech models: programs that know no other may keep them.
-OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
+OPENAI_MODELS = (
+    *("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-03-20", "gpt-4o-mini-tts-2025-12-15"),
+    *("tts-1-1106", "tts-1-hd-1106"),
+)
 #: The name of whatever engine is loaded.
 OWN_MODEL = "tts-launcher"
 STREAM_FORMATS = ("audio", "sse")
@@ -78,7 +80,7 @@ def read_asked(data: Mapping[str, Any], info: EngineInfo, max_text_chars: int) -
     if not isinstance(text, str):
         raise SpeechError("input is missing or is not text.", fix="Give input as a string.", param="input")
     fields = {name: data[name] for name in REQUEST_FIELDS if data.get(name) is not None}
-    headers = _follow_instructions(data.get("instructions"), fields, info)
+    headers = _told(data.get("instructions"), follow_instructions(data.get("instructions"), fields, info.capabilities))
     fields["text"] = clean(text, max_text_chars)
     if data.get("emotion_curve") is not None:
         _follow_curve(data["emotion_curve"], fields)
@@ -107,27 +109,11 @@ def check_model(name: object, names: Sequence[str], param: str) -> None:
         )
 
 
-def _follow_instructions(instructions: object, fields: dict[str, Any], info: EngineInfo) -> dict[str, str]:
-    """Adds what the instructions say to the fields; a description of ours wins over them.
-
-    Returns:
-        Headers: what was understood, or that nothing was.
-    """
-    if not isinstance(instructions, str) or not instructions.strip():
+def _told(instructions: object, understood: str | None) -> dict[str, str]:
+    """Headers that say what was understood of instructions, or that nothing was."""
+    if understood is None or not instructions:
         return {}
-    given = {"emotion", "emotion_text", "emotion_reference"} & fields.keys()
-    if "emotion_text" in info.capabilities and not given:
-        fields["emotion_text"] = instructions[:MAX_EMOTION_TEXT_CHARS]
-        return {}
-    emotion, speed = read_instructions(instructions)
-    understood = []
-    if emotion.total and not given and "emotion_vector" in info.capabilities:
-        fields["emotion"] = emotion.as_dict()
-        understood += [f"{name}={value:g}" for name, value in emotion.as_dict().items()]
-    if speed is not None and "speed" not in fields:
-        fields["speed"] = speed
-        understood.append(f"speed={speed:g}")
-    return {UNDERSTOOD_HEADER: ",".join(understood)} if understood else {IGNORED_HEADER: "instructions"}
+    return {UNDERSTOOD_HEADER: understood} if understood else {IGNORED_HEADER: "instructions"}
 
 
 def _follow_curve(curve: object, fields: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from launcher.errors import LauncherError
 from launcher.frames import EVENT, PCM, Frame
 from webui.api.answers import describe_error, openai_error
-from webui.audio import encode, wav_header
+from webui.audio import Resampler, encode, rate_in, wav_header
 
 #: Formats that can be sent while the speech is made, and those of them that every request gets so: a compressed file
 #: is made at once where nobody asks for pieces, because then an engine that dies is not noticed.
@@ -28,13 +28,6 @@ ALWAYS_PIECEWISE = ("wav", "pcm")
 #: libsndfile's container, codec and compression. MP3 at a constant rate (80 kbit/s at 24 kHz): the header with the
 #: length is written at the end, when it has gone, and players then reckon the length from the rate.
 _SOUNDFILE = {"mp3": ("MP3", "MPEG_LAYER_III", 0.5), "opus": ("OGG", "OPUS", None)}
-#: What Opus can carry; other rates are converted, which needs the whole sound.
-_OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
-
-
-def is_piecewise(audio_format: str, sample_rate_hz: int) -> bool:
-    """Whether sound of this rate can be sent in this format while it is made."""
-    return audio_format in PIECEWISE_FORMATS and (audio_format != "opus" or sample_rate_hz in _OPUS_RATES_HZ)
 
 
 class _Encoder(Protocol):
@@ -89,7 +82,23 @@ class _Compressed:
         return data
 
 
+class _Converted:
+    """What another encoder makes of the sound at a rate that its format can carry."""
+
+    def __init__(self, encoder: _Encoder, from_hz: int, to_hz: int) -> None:
+        self._encoder, self._resampler = encoder, Resampler(from_hz, to_hz)
+
+    def feed(self, pcm: bytes) -> bytes:
+        return self._encoder.feed(self._resampler.feed(np.frombuffer(pcm, "<i2")).tobytes())
+
+    def finish(self) -> bytes:
+        return self._encoder.feed(self._resampler.finish().tobytes()) + self._encoder.finish()
+
+
 def _encoder(audio_format: str, sample_rate_hz: int) -> _Encoder:
+    target_hz = rate_in(audio_format, sample_rate_hz)
+    if target_hz != sample_rate_hz:
+        return _Converted(_encoder(audio_format, target_hz), sample_rate_hz, target_hz)
     if audio_format == "pcm":
         return _Bare(b"", b"")
     if audio_format == "wav":
@@ -105,7 +114,7 @@ async def in_pieces(
     Args:
         frames: of one request.
         sample_rate_hz: until a ``start`` says another.
-        audio_format: one for which `is_piecewise` holds.
+        audio_format: one of `PIECEWISE_FORMATS`.
     """
     encoder: _Encoder | None = None
     async with contextlib.aclosing(frames):

@@ -106,7 +106,7 @@ def _voice_paths() -> Json:
                 "summary": "Add a voice from a recording",
                 "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}},
                 "responses": answers(
-                    400, 408, 409, 413, s200=json_answer("it was there already"), s201=json_answer("the voice")
+                    400, 408, 409, 413, 507, s200=json_answer("it was there already"), s201=json_answer("the voice")
                 ),
             },
         },

@@ -10,11 +10,24 @@ from typing import Any
 from webui.api.openai_batch import MAX_ITEMS
 from webui.api.openapi_parts import JSON_BODY, TEXT, Json, answers, json_answer, path_parameter
 from webui.audio import MEDIA_TYPES
+from webui.jobs.formats import READERS
 from webui.jobs.records import ROW_STATES
+from webui.jobs.rows import MAX_GAP_S
 
-_ACTIONS = ("pause", "resume", "cancel")
+_ACTIONS = ("pause", "resume", "cancel", "retry")
 _ID = path_parameter("id", TEXT)
 _POSITION = path_parameter("position", {"type": "integer", "minimum": 1})
+_JOB: Json = {
+    "type": "object",
+    "properties": {
+        "rows": {"type": "array", "items": {"type": "object"}},
+        "content": {**TEXT, "description": "a whole file, in place of rows"},
+        "name": {**TEXT, "description": "of that file: its ending says what it is"},
+        "title": TEXT,
+        "start": {"type": "boolean"},
+        "defaults": {"type": "object"},
+    },
+}
 _FORMAT = {"name": "format", "in": "query", "schema": {"enum": list(MEDIA_TYPES)}}
 
 
@@ -35,36 +48,44 @@ def job_paths(speech_schema: Json) -> Json:
             "title": TEXT,
         },
     }
-    job = {
-        "type": "object",
-        "properties": {
-            "rows": {"type": "array", "items": {"type": "object"}},
-            "content": {**TEXT, "description": "a whole file, in place of rows"},
-            "name": {**TEXT, "description": "of that file: its ending says what it is"},
-            "title": TEXT,
-            "start": {"type": "boolean"},
-            "defaults": {"type": "object"},
-        },
-    }
     return {
         "/v1/audio/speech/batch": {
             "post": {
                 "summary": "Speak many inputs",
                 "requestBody": {"required": True, "content": {JSON_BODY: {"schema": batch}}},
-                "responses": answers(400, 413, 429, s200=json_answer("results"), s202=json_answer("the job")),
+                "responses": answers(400, 413, 429, 507, s200=json_answer("results"), s202=json_answer("the job")),
             }
         },
         "/v1/jobs": {
             "get": {"summary": "Jobs, the newest first", "responses": answers(400, s200=json_answer("jobs"))},
             "post": {
                 "summary": "Make a job",
-                "requestBody": {"required": True, "content": {JSON_BODY: {"schema": job}}},
-                "responses": answers(400, 413, s201=json_answer("the job")),
+                "requestBody": {
+                    "required": True,
+                    "content": {JSON_BODY: {"schema": _JOB}, "multipart/form-data": {"schema": _form()}},
+                },
+                "responses": answers(400, 413, 507, s201=json_answer("the job")),
             },
         },
         **_one_job(),
         **_rows(),
         **_results(),
+    }
+
+
+def _form() -> Json:
+    """A file with a job's settings, as browsers and curl send it."""
+    yes_or_no = {"enum": ["yes", "no"]}
+    number = {"type": "number", "minimum": 0}
+    return {
+        "type": "object",
+        "required": ["file"],
+        "properties": {
+            "file": {"type": "string", "format": "binary"},
+            **{"format": {"enum": list(READERS)}, "title": TEXT, "start": yes_or_no, "use_glossary": yes_or_no},
+            **{"gap_s": {**number, "maximum": MAX_GAP_S}, "max_tempo": {**number, "minimum": 1, "maximum": 3}},
+            "defaults": {**TEXT, "description": "a JSON object of fields"},
+        },
     }
 
 
@@ -78,7 +99,12 @@ def _one_job() -> Json:
         },
         "/v1/jobs/{id}/events": {"get": _asked("Its progress", answers(404, s200=events), _ID)},
         "/v1/jobs/{id}/{action}": {
-            "post": _asked("Pause, resume or cancel it", answers(404, s200=json_answer("the job")), _ID, action)
+            "post": _asked(
+                "Pause, resume or cancel it, or retry what failed",
+                answers(404, s200=json_answer("the job")),
+                _ID,
+                action,
+            )
         },
     }
 

@@ -29,6 +29,7 @@ def answers(*statuses: int, **good: Any) -> Json:
         429: "too many requests wait, or came within a minute",
         500: "something went wrong here",
         503: "the engine loads; Retry-After says how long",
+        507: "the disk is full; nothing was changed",
     }
     body = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     errors = {

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from launcher.errors import SpeechError, StorageError
+from launcher.errors import FULL_ERRNOS, DiskFullError, SpeechError, StorageError
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -85,6 +85,8 @@ async def in_parts(parts: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
 
 
 def _storage_error(error: OSError) -> StorageError:
+    if error.errno in FULL_ERRNOS:
+        return DiskFullError("The library's disk is full; nothing was kept.", fix="Free space there, then try again.")
     return StorageError(
         f"The library's disk refuses: {error.strerror or error}.", fix="Check that it has room and may be written to."
     )

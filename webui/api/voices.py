@@ -79,14 +79,14 @@ def _files(library: Library) -> list[Route]:
 
     async def add(request: Request) -> Response:
         async with received(request, library.parts) as path:
-            recording = await in_thread(_read, request, path)
+            recording = await in_thread(read_part, request, path)
         voice, is_new = await in_thread(voices.add, recording, _given(request))
         return JSONResponse({**voice.to_json(), "new": is_new}, 201 if is_new else 200)
 
     async def check(request: Request) -> Response:
         async with received(request, library.parts) as path:
-            recording = await in_thread(_read, request, path)
-        return JSONResponse(_described(recording))
+            recording = await in_thread(read_part, request, path)
+        return JSONResponse(described(recording))
 
     async def export(request: Request) -> Response:
         parts = in_parts(await in_thread(partial(_export, library, names(request, "ids"))))
@@ -110,7 +110,12 @@ def _id(request: Request) -> str:
     return str(request.path_params["id"])
 
 
-def _read(request: Request, path: Path) -> VoiceRecording:
+def read_part(request: Request, path: Path) -> VoiceRecording:
+    """The recording in a file that was sent, cut as the query says.
+
+    Raises:
+        SpeechError: when there is none in it.
+    """
     trim = flag(request, "trim")
     return decode(
         path,
@@ -130,7 +135,8 @@ def _given(request: Request) -> dict[str, Any]:
     return given if default is None else {**given, "default": default}
 
 
-def _described(recording: VoiceRecording) -> dict[str, Any]:
+def described(recording: VoiceRecording) -> dict[str, Any]:
+    """A recording and what is to be known of it, as JSON."""
     return {
         "duration_s": round(recording.duration_s, 3),
         "sample_rate_hz": recording.sample_rate_hz,

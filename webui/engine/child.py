@@ -61,7 +61,7 @@ def end_with_supervisor(
 def log_to_stderr() -> None:
     """Sends this process's log lines to standard error, which the supervisor writes to the log."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    # One line per request of our own client, on every poll: noise.
+    # One line per request of the page's own client of its API: noise.
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import httpx
-
 from launcher.errors import ENGINE_ERROR, OUT_OF_MEMORY, EngineError, LauncherError, SpeechError
-from launcher.frames import EVENT, Frame, FrameError, FrameReader
+from launcher.frames import EVENT, Frame, FrameReader
 from webui.engine.base import EngineInfo, SpeechRequest
+from webui.engine.exchange import Answer, SilentError, UnreachableError, ask
 
 #: Connecting is local; the engine's loop answers `/health` and `/info` at once even while it loads or speaks.
 CONNECT_S = 2.0
@@ -61,21 +61,8 @@ class EngineClient:
     """
 
     def __init__(self, address: str, token: str = "") -> None:
-        scheme, _, rest = address.partition(":")
-        unix = scheme == "unix"
-        self._client = httpx.AsyncClient(
-            # There is no TLS to verify, and reading the certificates takes 30 ms of every start.
-            transport=httpx.AsyncHTTPTransport(
-                uds=rest if unix else None, limits=httpx.Limits(max_keepalive_connections=0), verify=False
-            ),
-            base_url="http://engine" if unix else f"http://{rest}",
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-        )
-
-    async def aclose(self) -> None:
-        """Closes every connection."""
-        await self._client.aclose()
+        self._address = address
+        self._token = token
 
     async def health(self) -> dict[str, Any]:
         """`/health`'s object.
@@ -114,11 +101,11 @@ class EngineClient:
 
     async def load(self) -> dict[str, Any]:
         """Loads the engine when it is unloaded; returns `/health`'s object."""
-        return await self._call("POST", "/load", timeout_s=SILENCE_S)
+        return await self._call("POST", "/load", silence_s=SILENCE_S)
 
     async def unload(self) -> dict[str, Any]:
         """Gives the engine's memory back; returns `/health`'s object."""
-        return await self._call("POST", "/unload", timeout_s=SILENCE_S)
+        return await self._call("POST", "/unload", silence_s=SILENCE_S)
 
     async def speak(self, request: SpeechRequest) -> AsyncGenerator[Frame, None]:
         """The frames of one spoken request, ``start`` to ``end``.
@@ -128,37 +115,41 @@ class EngineClient:
             EngineAwayError: when the engine is not ready, does not answer or dies meanwhile.
             EngineError: when it fails.
         """
-        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, read=SILENCE_S)
         reader = FrameReader()
         try:
-            async with self._client.stream("POST", "/speak", json=request.to_json(), timeout=timeout) as response:
-                if response.status_code != 200:
-                    await response.aread()
-                    raise _error_of(response)
-                async for data in response.aiter_raw():
-                    for frame in reader.feed(data):
-                        event = frame.event if frame.kind == EVENT else {}
-                        if event.get("event") == "error":
-                            raise error_from(event)
-                        yield frame
-                        if event.get("event") == "end":
-                            return
-        except (httpx.HTTPError, FrameError, ValueError) as error:
+            async with self._ask("POST", "/speak", request.to_json(), SILENCE_S) as answer:
+                if answer.status != 200:
+                    raise _error_of(answer, await answer.read())
+                async with contextlib.aclosing(answer.parts()) as parts:
+                    async for data in parts:
+                        for frame in reader.feed(data):
+                            event = frame.event if frame.kind == EVENT else {}
+                            if event.get("event") == "error":
+                                raise error_from(event)
+                            yield frame
+                            if event.get("event") == "end":
+                                return
+        except (ConnectionError, ValueError) as error:
             raise _away(error) from error
         raise _died()
 
+    def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None, silence_s: float
+    ) -> AbstractAsyncContextManager[Answer]:
+        return ask(self._address, method, path, body, token=self._token, connect_s=CONNECT_S, silence_s=silence_s)
+
     async def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, timeout_s: float | None = None
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, silence_s: float = ANSWER_S
     ) -> dict[str, Any]:
-        options: dict[str, Any] = {} if timeout_s is None else {"timeout": timeout_s}
         try:
-            response = await self._client.request(method, path, json=body, **options)
-        except httpx.HTTPError as error:
+            async with self._ask(method, path, body, silence_s) as answer:
+                data = await answer.read()
+        except (ConnectionError, ValueError) as error:
             raise _away(error) from error
-        if response.status_code != 200:
-            raise _error_of(response)
-        answer: dict[str, Any] = response.json()
-        return answer
+        if answer.status != 200:
+            raise _error_of(answer, data)
+        found: dict[str, Any] = json.loads(data)
+        return found
 
 
 def error_from(data: Mapping[str, Any], retry_after_s: int = RETRY_AFTER_S) -> LauncherError:
@@ -179,22 +170,20 @@ def error_from(data: Mapping[str, Any], retry_after_s: int = RETRY_AFTER_S) -> L
     )
 
 
-def _error_of(response: httpx.Response) -> LauncherError:
+def _error_of(answer: Answer, data: bytes) -> LauncherError:
     retry_after_s = RETRY_AFTER_S
     with contextlib.suppress(ValueError):
-        retry_after_s = int(response.headers.get("retry-after", RETRY_AFTER_S))
+        retry_after_s = int(answer.headers.get("retry-after", RETRY_AFTER_S))
     try:
-        return error_from(response.json()["error"], retry_after_s)
-    except (json.JSONDecodeError, KeyError, TypeError):
-        return EngineError(
-            f"The engine answered {response.status_code}.", fix="The log has the details: launcher logs."
-        )
+        return error_from(json.loads(data)["error"], retry_after_s)
+    except (ValueError, KeyError, TypeError):
+        return EngineError(f"The engine answered {answer.status}.", fix="The log has the details: launcher logs.")
 
 
 def _away(error: Exception) -> EngineAwayError:
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+    if isinstance(error, UnreachableError):
         return EngineAwayError("The engine is not running.")
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, SilentError):
         return EngineAwayError("The engine does not answer.")
     return _died()
 

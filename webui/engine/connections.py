@@ -19,6 +19,9 @@ HEADER_TIMEOUT_S = 20.0
 #: How long a client may take nothing of what waits for it. A player that is paused fills its buffers first, and people
 #: come back from a pause, so it is not short.
 STALLED_S = 120.0
+#: How long a connection that is new when the server ends may take to bring its request: it is usually there already,
+#: and closing would make the kernel reset what nobody has read.
+FIRST_REQUEST_S = 0.25
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: application/json\r\n"
     b"Content-Length: 81\r\n\r\n"
@@ -105,6 +108,17 @@ class BoundedH11Protocol(H11Protocol):
         """It was taken."""
         self._stop_stall_timer()
         super().resume_writing()
+
+    def shutdown(self) -> None:
+        """Ends an idle connection, and one with a request after its answer; a new one may bring its request yet."""
+        if self.cycle is None:
+            self.loop.call_later(FIRST_REQUEST_S, self._shut_down_for_good)
+        else:
+            super().shutdown()
+
+    def _shut_down_for_good(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Gives the place back."""

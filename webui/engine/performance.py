@@ -81,14 +81,19 @@ class Performance:
         self._marked = self._redos = 0
 
     def shown_segments(self) -> list[dict[str, Any]]:
-        """Every segment as JSON, with what its tags say: ``emotion``, ``speed``, ``pause_s`` where there is one."""
-        return [
+        """Every segment as JSON, with what its tags say: ``emotion``, ``speed``, ``pause_s`` (silence before it) where
+        there is one, and ``pause_after_s`` of the last.
+        """
+        shown = [
             {"index": segment.index, "text": segment.text, "language": segment.language}
             | part.said
             | ({"pause_s": part.pause_s} if part.pause_s and segment is part.segments[0] else {})
             for part in self.parts
             for segment in part.segments
         ]
+        if self.parts[-1].request is None:
+            shown[-1]["pause_after_s"] = self.parts[-1].pause_s
+        return shown
 
     def described_segments(self) -> list[dict[str, Any]]:
         """`shown_segments` with ``tokens`` and ``symbols`` where the engine knows them."""
@@ -104,7 +109,7 @@ class Performance:
         return shown
 
     def frames(self, cancellation: Cancellation) -> Iterator[bytes]:
-        """Speaks; see `webui.engine.base.Engine.synthesize` for what it raises."""
+        """Speaks, as pieces of whole frames; see `webui.engine.base.Engine.synthesize` for what it raises."""
         self._started = time.monotonic()
         notes = {"ignored": list(self.ignored)} if self.ignored else {}
         start = {"sample_rate_hz": self._rate_hz, "segments": self.shown_segments(), "quality": self._quality}
@@ -140,12 +145,17 @@ class Performance:
                 yield encode_event("mark", **piece.to_json(self._begun))
         else:
             index = self._begun + piece.segment.index
+            news = b""
             if index != self._current:
                 self._current = index
                 if index:
-                    yield encode_event("progress", **self._progress(index, self._started).to_json())
-                yield encode_event("segment", index=index, text=piece.segment.text, start_sample=self._samples)
-            yield from _pcm_frames(piece.pcm.astype("<i2", copy=False).tobytes())
+                    news = encode_event("progress", **self._progress(index, self._started).to_json())
+                news += encode_event("segment", index=index, text=piece.segment.text, start_sample=self._samples)
+            # What comes at one moment travels as one piece.
+            frames = _pcm_frames(piece.pcm.astype("<i2", copy=False).tobytes())
+            if together := news + next(frames, b""):
+                yield together
+            yield from frames
             self._samples += len(piece.pcm)
 
     def whole(self, progress: Progress) -> Progress:

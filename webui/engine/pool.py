@@ -59,11 +59,6 @@ class EnginePool:
         """Whether none of them answered when it was last asked."""
         return len(self._away) == len(self._engines)
 
-    async def aclose(self) -> None:
-        """Closes every connection."""
-        for engine in self._engines:
-            await engine.aclose()
-
     def claim(self) -> Claim:
         """A claim, granted at once when an engine is free and nobody waits."""
         claim = Claim()

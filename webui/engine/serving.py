@@ -48,7 +48,7 @@ class ChildServer(Server):
         *,
         grace_s: int,
         on_started: Callable[[], None],
-        on_stopping: Callable[[], None] = lambda: None,
+        on_stopping: Callable[[], object] = lambda: None,
         is_busy: Callable[[], bool] = lambda: False,
         busy_s: float = 0.0,
         admission: Admission | None = None,

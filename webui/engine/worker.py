@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: Seconds that a request in progress may take once the end was asked for; cancelled speech needs 0.2.
-GRACE_S = 3
+#: Seconds that a request in progress may take once the end was asked for; then it is cancelled, which takes 0.2.
+GRACE_S = 2.5
 #: Between two looks at whether the engine is idle, at least.
 IDLE_POLL_S = 0.5
 
@@ -79,8 +79,14 @@ class Worker:
             ear=_ear(self._settings),
         )
         service = create_service(self._holder, self._settings.token)
+        holder = self._holder
         self._server = ChildServer(
-            service, grace_s=GRACE_S, on_started=self._start_loading, on_stopping=self._holder.stop
+            service,
+            grace_s=1,
+            on_started=self._start_loading,
+            on_stopping=lambda: asyncio.get_running_loop().call_later(GRACE_S, holder.stop),
+            is_busy=lambda: holder.busy,
+            busy_s=GRACE_S + 1,
         )
         end_with_supervisor(self._server.ask_to_stop, os._exit, grace_s=GRACE_S + 2)
         self._server.serve_on(sock)
@@ -193,7 +199,7 @@ def main() -> int:
     """Runs the worker with the settings from standard input; returns the exit code."""
     log_to_stderr()
     if sys.stdin is None or sys.stdin.isatty():
-        sys.stderr.write("The engine is started by the launcher: python -m launcher start\n")
+        sys.stderr.write("The engine is started by the launcher: tts-launcher start\n")
         return ConfigError.exit_code
     try:
         return run_worker(parse_settings(WorkerSettings, read_settings_line()))

@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from launcher.access import LOGIN_PATH, AccessRules, Denial, check
+from launcher.access import LOGIN_PATH, LOGOUT_PATH, AccessRules, Denial, check
 from launcher.access.attempts import Attempts
 from launcher.access.audit import AuditLog
 from launcher.access.clients import Asker, Network, find_asker
@@ -241,8 +241,8 @@ class _Visit:
         """What the audit log calls it; empty for what only reads."""
         if self.method in _SAFE_METHODS:
             return ""
-        if self.path == LOGIN_PATH:
-            return "login"
+        if self.path in (LOGIN_PATH, LOGOUT_PATH):
+            return self.path[1:]
         return "speech" if self.path.startswith((*SPEECH_PATHS, *GRADIO_SPEECH_PATHS)) else "change"
 
 

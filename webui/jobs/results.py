@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from webui.audio import MP3_RATES_HZ, OPUS_RATES_HZ, encode
+from webui.audio import RATES_HZ, encode
 from webui.jobs.joining import Whole, arrange, sound_of, srt_of, wav_of
 from webui.jobs.records import Job, JobRow
 from webui.jobs.rows import safe_name
@@ -25,7 +25,6 @@ from webui.markup import plain
 #: Formats of results, with libsndfile's container and codec for those that are made as one long file.
 FORMATS = ("wav", "mp3", "flac", "opus")
 _LONG = {"mp3": ("MP3", "MPEG_LAYER_III"), "flac": ("FLAC", "PCM_16"), "opus": ("OGG", "OPUS")}
-_RATES_HZ = {"opus": OPUS_RATES_HZ, "mp3": MP3_RATES_HZ}
 _READ_BYTES = 256 * 1024
 _NAME_CHARS = 40
 
@@ -73,7 +72,7 @@ def zip_of(store: JobStore, job: Job, audio_format: str) -> Iterator[bytes]:
 
 def joined_of(store: JobStore, job: Job, audio_format: str) -> Iterator[bytes]:
     """All rows that are done as one sound."""
-    whole = arrange(all_rows(store, job), float(job.options["gap_s"]), _RATES_HZ.get(audio_format, ()))
+    whole = arrange(all_rows(store, job), float(job.options["gap_s"]), RATES_HZ.get(audio_format, ()))
     folder = store.rows_folder
     return wav_of(whole, folder) if audio_format == "wav" else _encoded(whole, folder, store.parts, audio_format)
 

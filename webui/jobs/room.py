@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from launcher.errors import StorageError
+from launcher.errors import DiskFullError
 from webui.jobs.schema import change_rows
 from webui.library.database import Database
 from webui.library.files import RowFiles
@@ -40,7 +40,7 @@ class Room:
         """Lets go of other jobs' sound until a result of ``job_id`` fits.
 
         Raises:
-            StorageError: when it does not.
+            DiskFullError: when it does not.
         """
         with self._lock:
             used = self._used()
@@ -50,12 +50,12 @@ class Room:
                 if used + size_bytes <= self._budget_bytes:
                     break
         if used + size_bytes > self._budget_bytes:
-            raise StorageError(
+            raise DiskFullError(
                 f"Results of jobs may have {self._budget_bytes} bytes, and they are used up.",
                 fix="Download and delete jobs, or raise LAUNCHER_BATCH_BYTES.",
             )
         if shutil.disk_usage(self._folder).free < size_bytes + SPARE_BYTES:
-            raise StorageError("The disk is full.", fix="Free space there, then resume the job.")
+            raise DiskFullError("The disk is full.", fix="Free space there, then resume the job.")
 
     def _used(self) -> int:
         with self._database.reading() as connection:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -192,11 +191,6 @@ def bad_archive(message: str) -> SpeechError:
     return SpeechError(
         message, fix="Choose a file that was exported here or by IndexTTS.", param="file", code="bad_file"
     )
-
-
-def room_for(folder: Path, wanted_bytes: int) -> bool:
-    """Whether the disk has room for that much and a little more."""
-    return shutil.disk_usage(folder).free > wanted_bytes + 64 * 1024 * 1024
 
 
 def _damaged(name: str) -> SpeechError:

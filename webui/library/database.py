@@ -2,7 +2,7 @@
 
 Invariants: every change is one transaction, on the disk when the method returns; a process that is killed leaves the
 state before or after a change, never between; readers do not wait for writers (WAL); a damaged file is kept aside and
-never overwritten; a file of a newer version is left alone.
+never overwritten; a file of a newer version is left alone; a full disk refuses changes, but those that make room.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from launcher.errors import StorageError
+from launcher.errors import DiskFullError, StorageError
 
 _log = logging.getLogger(__name__)
 
 FILE_NAME = "library.sqlite3"
 #: How long a statement waits for another process's transaction: one page's process ends while the next one begins.
 BUSY_S = 10.0
+
+#: Kept beside the file, to be given up for a deletion when the disk has no room for it: it needs some pages, too.
+RESERVE_BYTES = 1024 * 1024
 
 #: One script per version, in order; a published one is never changed.
 MIGRATIONS = (
@@ -73,6 +76,7 @@ class Database:
 
     def __init__(self, path: Path, migrations: tuple[str, ...] = MIGRATIONS) -> None:
         self.path = path
+        self._reserve = path.with_name(f"{path.name}.reserve")
         self._migrations = migrations
         self._write_lock = threading.RLock()
         self._read_lock = threading.Lock()
@@ -85,6 +89,7 @@ class Database:
                 _keep_aside(path)
                 self._writer = self._open()
             self._reader = self._connect()
+        self.keep_reserve()
 
     def close(self) -> None:
         """Closes the file; nothing is lost without it."""
@@ -110,6 +115,34 @@ class Database:
                 with contextlib.suppress(sqlite3.Error):
                     self._writer.execute("ROLLBACK")
                 raise
+
+    def delete(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """A transaction that makes room on the disk, and so is done on a full one, too: the reserve goes for it.
+
+        Args:
+            work: what it does; on a full disk it is begun twice.
+        """
+        try:
+            with self.writing() as connection:
+                work(connection)
+        except DiskFullError:
+            if not self._reserve.exists():
+                raise
+            with contextlib.suppress(OSError):
+                self._reserve.unlink()
+            with self.writing() as connection:
+                work(connection)
+
+    def keep_reserve(self) -> None:
+        """Puts the reserve back where it is missing and there is room for it."""
+        with contextlib.suppress(OSError):
+            if self._reserve.exists():
+                return
+            try:
+                # Random: zeros take no room where the file system compresses.
+                self._reserve.write_bytes(os.urandom(RESERVE_BYTES))
+            except OSError:
+                self._reserve.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -167,6 +200,10 @@ def _as_storage_error(path: Path) -> Iterator[None]:
     except sqlite3.IntegrityError:
         raise  # a rule of ours (a name that is taken): whoever wrote it knows what it means
     except sqlite3.Error as error:
+        if "is full" in str(error):  # SQLite's code for it has a name in Python 3.11 and later only
+            raise DiskFullError(
+                f"The disk of {path} is full; nothing was changed.", fix="Free space there, then try again."
+            ) from error
         raise StorageError(
             f"The library {path} cannot be used: {error}.", fix="Check that its disk has room and may be written to."
         ) from error

@@ -57,18 +57,22 @@ class RowFiles:
                 raise
 
     def remove(self, files: Iterable[str], delete: Callable[[sqlite3.Connection], object]) -> None:
-        """Deletes rows, then their files.
+        """Deletes rows, then their files; on a full disk, too.
 
         Args:
             files: of the rows.
             delete: deletes the rows.
         """
         files = list(files)
+
+        def forget(connection: sqlite3.Connection) -> None:
+            self._mark(connection, files)
+            delete(connection)
+
         with self._database.alone():
-            with self._database.writing() as connection:
-                self._mark(connection, files)
-                delete(connection)
+            self._database.delete(forget)
             self._settle(files)
+            self._database.keep_reserve()
 
     def settle(self) -> None:
         """Ends what a crash interrupted."""

@@ -206,6 +206,8 @@ class HistoryStore:
         while True:
             with self._database.reading() as connection:
                 over_bytes = _totals(connection) - self.budget_bytes
+                if over_bytes <= 0:
+                    return removed
                 rows = connection.execute(
                     "SELECT id, size_bytes FROM takes WHERE starred = 0 ORDER BY number LIMIT ?", (_BATCH,)
                 ).fetchall()

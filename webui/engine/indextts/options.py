@@ -136,7 +136,7 @@ def _device(torch: Any, device: str) -> str:
         build = "is built for the CPU" if torch.version.cuda is None else "finds no usable GPU or driver"
         raise EngineError(
             f"device {device} was asked for, but torch {torch.__version__} {build}.",
-            fix="Use --device auto or cpu, or install the engine anew once the driver works: launcher engine install.",
+            fix="Use --device auto or cpu, or mend the driver, then: tts-launcher engine install NAME --reinstall",
         )
     index = int(number or 0)
     count = torch.cuda.device_count()

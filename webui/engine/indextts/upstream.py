@@ -82,7 +82,7 @@ def find_upstream(engine: str, engine_dir: Path | None) -> Upstream:
     if importlib.util.find_spec(found.module.partition(".")[0]) is None:
         raise EngineError(
             f"{found.distribution} is not installed in {sys.executable}.",
-            fix=f"Install it: launcher engine install {engine}.",
+            fix=f"Install it: tts-launcher engine install {engine}.",
         )
     _check_transformers(found)
     return found
@@ -99,7 +99,7 @@ def _check_transformers(found: Upstream) -> None:
     if not numbers or numbers >= tuple(int(part) for part in found.transformers.split(".")):
         raise EngineError(
             f"{found.distribution} does not work with transformers {version} (below {found.transformers} it does).",
-            fix=f"Install the versions that fit: launcher engine install {found.engine} --reinstall.",
+            fix=f"Install the versions that fit: tts-launcher engine install {found.engine} --reinstall.",
         )
 
 
@@ -125,7 +125,7 @@ def import_class(found: Upstream, engine_dir: Path | None) -> Any:
         except (ImportError, OSError, AttributeError) as error:
             raise EngineError(
                 f"{found.distribution or engine_dir} cannot be imported: {str(error).splitlines()[0][:200]}.",
-                fix=f"Install its environment anew: launcher engine install {found.engine} --reinstall.",
+                fix=f"Install its environment anew: tts-launcher engine install {found.engine} --reinstall.",
             ) from error
 
 

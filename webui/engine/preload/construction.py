@@ -23,7 +23,7 @@ from launcher.progress import Progress
 from webui.engine.preload.checkpoints import Checkpoints, mapped_checkpoints
 from webui.engine.preload.deferral import Deferral
 from webui.engine.preload.guards import check_behaviour, check_result, finish_weight_norm, modules_in
-from webui.engine.preload.pagecache import WarmUp
+from webui.engine.preload.pagecache import WarmUp, size_bytes
 from webui.engine.preload.staging import LANES, CudaLane, Ring, StagedCopies
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def construct(
         started = time.perf_counter()
         value = build()
         stages = {"upstream": time.perf_counter() - started}
-        return Constructed(value, False, reason, stages, sum(_size(path) for path in files))
+        return Constructed(value, False, reason, stages, sum(size_bytes(path) for path in files))
 
 
 def _fast(build: Callable[[], Built], device: str) -> Constructed[Built]:
@@ -163,7 +163,7 @@ def _reporting(
     files: Sequence[Path], report: Callable[[Progress], None] | None, warm_up: WarmUp | None
 ) -> Iterator[None]:
     """Tells ``report`` how much of the files is in memory, from a thread, until the block ends."""
-    total = sum(_size(path) for path in files)
+    total = sum(size_bytes(path) for path in files)
     if report is None or not total:
         yield
         return
@@ -200,10 +200,3 @@ class _Stages:
         now = time.perf_counter()
         self.seconds[name] = now - self._last
         self._last = now
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -38,7 +38,7 @@ class WarmUp:
     """
 
     def __init__(self, paths: Iterable[Path], threads: int, limit_bytes: int | None) -> None:
-        sizes = {path: _size(path) for path in dict.fromkeys(paths)}
+        sizes = {path: size_bytes(path) for path in dict.fromkeys(paths)}
         self.total_bytes = sum(sizes.values())
         self.done_bytes = 0
         self.read_bytes = 0
@@ -117,7 +117,8 @@ def warm_files(paths: Iterable[Path], threads: int = 4) -> WarmUp:
     return WarmUp(paths, threads, _free_memory_bytes())
 
 
-def _size(path: Path) -> int:
+def size_bytes(path: Path) -> int:
+    """Size of a file; 0 when nobody can tell."""
     try:
         return path.stat().st_size
     except OSError:

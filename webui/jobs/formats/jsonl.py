@@ -27,7 +27,7 @@ def take(line: int, value: object, reading: Reading) -> None:
         reading.wrong(
             line,
             "text_file names a file on your computer, which nobody here can read.",
-            "Give text, or send the list with: launcher batch FILE",
+            "Give text, or send the list with: tts-launcher batch FILE",
         )
         return
     try:

@@ -1,10 +1,11 @@
-// The masthead: name, and the switches for language and for light or dark.
+// The masthead: name, the switches for language and for light or dark, and the way out where there is a login.
 
 import { el, icon, svg, write } from "./dom.js";
 import { currentLanguage, onLanguage, t } from "./texts.js";
 
 const NAMES = { en: "EN", zh: "中文" };
 const FULL_NAMES = { en: "English", zh: "中文" };
+const LEAVE_ICON = ["M14 4H6a1 1 0 0 0-1 1v14a1 1 0 0 0 1 1h8", "M10 12h10M16.5 8.5 20 12l-3.5 3.5"];
 const THEMES = ["auto", "light", "dark"];
 const THEME_ICONS = {
   auto: ["M12 3a9 9 0 1 0 0 18z", "M12 3a9 9 0 0 1 0 18"],
@@ -12,7 +13,7 @@ const THEME_ICONS = {
   dark: ["M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5z"],
 };
 
-/** options: title, languages, theme (auto, light or dark), onLanguage(code), onTheme(name). */
+/** options: title, logOut (an address, or empty where nobody logs in), languages, theme (auto, light or dark), onLanguage(code), onTheme(name). */
 export function buildMasthead(place, options) {
   const tagline = el("p", { class: "tts-tagline" });
   const languages = el("div", { class: "tts-switch", role: "group" });
@@ -36,10 +37,13 @@ export function buildMasthead(place, options) {
     options.onTheme(theme);
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
+  // A form, so that the browser follows the answer to the login page; the server refuses it from other sites.
+  const leave = el("button", { class: "tts-round", id: "tts-leave" }, icon(...LEAVE_ICON));
+  const leaving = options.logOut ? el("form", { method: "post", action: options.logOut }, leave) : null;
   place.append(
     el("header", { class: "tts-masthead" },
       el("div", { class: "tts-brand" }, mark(), el("div", {}, el("h1", {}, options.title), tagline)),
-      el("div", { class: "tts-switches" }, languages, themeButton)),
+      el("div", { class: "tts-switches" }, languages, themeButton, leaving)),
   );
   onLanguage(() => {
     write(tagline, t("tagline"));
@@ -47,6 +51,8 @@ export function buildMasthead(place, options) {
     for (const button of languages.children) {
       button.setAttribute("aria-pressed", String(button.dataset.language === currentLanguage()));
     }
+    leave.setAttribute("aria-label", t("log_out"));
+    leave.title = t("log_out");
     showTheme();
   });
 }

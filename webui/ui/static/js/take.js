@@ -21,6 +21,7 @@ export class Take {
   /** request: a SpeechRequest; rateHz: the engine's, when it is known. Make it in the handler of a key or click. */
   constructor(request, rateHz) {
     this.request = request;
+    this.typed = request.text;
     this.rateHz = rateHz ?? DEFAULT_RATE_HZ;
     this.sound = new Sound(this.rateHz);
     this.startedAt = performance.now();
@@ -98,9 +99,9 @@ export class Take {
       pcm.set(chunk, at);
       at += chunk.length;
     }
-    const { id, request, rateHz, segments } = this;
+    const { id, request, typed, rateHz, segments } = this;
     const seed = end?.seed ?? request.seed ?? null;
-    return new KeptTake({ id, createdAt: Date.now(), request, engine, rateHz, pcm, segments, seed, synthesisS: end?.synthesis_s ?? 0 });
+    return new KeptTake({ id, createdAt: Date.now(), request, typed, engine, rateHz, pcm, segments, seed, synthesisS: end?.synthesis_s ?? 0 });
   }
 
   #take(event, view) {
