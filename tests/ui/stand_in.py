@@ -87,6 +87,7 @@ class StandIn:
     cancelled: int = 0
     finished: int = 0
     uptime_s: float = 1.0
+    marks: dict[int, dict[str, Any]] = field(default_factory=dict)  # by segment: fields of the event ``mark``
 
     def snapshot(self) -> dict[str, Any]:
         """As `docs/architecture.md` describes it."""
@@ -166,6 +167,8 @@ async def spoken(service: StandIn, request: SpeechRequest) -> AsyncIterator[byte
                 await asyncio.sleep(service.chunk_delay_s)
                 yield encode_pcm(pcm[at : at + int(service.chunk_s * RATE_HZ)].tobytes())
             start += len(pcm)
+            if index in service.marks:
+                yield encode_event("mark", **{"index": index, "findings": [], "redos": 0, **service.marks[index]})
             if broken == "middle" and index == 0:
                 service.break_next = ""
                 await asyncio.sleep(0.2)  # lets the first sound leave before the connection ends

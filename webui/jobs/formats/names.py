@@ -38,7 +38,7 @@ TIMING = ("name", "start_s", "end_s", "gap_s")
 #: What a cell of a table may hold of a `SpeechRequest`; the rest of it are objects, for JSON.
 CELLS = (
     *("text", "voice", "reference", "emotion", "emotion_reference", "emotion_text", "emotion_mode", "intensity"),
-    *("speed", "language", "seed", "duration_factor", "random_emotion"),
+    *("speed", "language", "seed", "duration_factor", "random_emotion", "quality"),
 )
 _RECORDING = re.compile(r"[/\\]|\.(wav|flac|mp3|ogg|opus|aiff?|w64)$", re.IGNORECASE)
 _NUMBERS = ("intensity", "speed", "duration_factor", "start_s", "end_s", "gap_s")
