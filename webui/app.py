@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -34,6 +34,7 @@ from webui.api import (
     openai_voice_routes,
     presets,
     readings,
+    recordings,
     speech,
     status,
     system,
@@ -45,12 +46,14 @@ from webui.api.job_speech import row_speaker
 from webui.api.offer import Offer
 from webui.api.openapi import build_document
 from webui.api.preparation import Preparation
+from webui.api.threads import SLOW_PLACES
 from webui.engine.pool import EnginePool
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
 from webui.guard import Guard, Limits
 from webui.jobs.runner import Runner
 from webui.jobs.store import JobStore
 from webui.library.library import Library
+from webui.library.uploads import Uploads
 from webui.metrics.measured import CountAnswers, Measured
 from webui.metrics.requests import RequestMetrics
 from webui.settings import PageSettings
@@ -91,7 +94,8 @@ def create_app(
     figures = RequestMetrics(lambda: synthesis.waiting)
     synthesis.measure = lambda frames: Measured(figures).frames(frames)
     offer = Offer(engine, link, library)
-    preparation = Preparation(library, offer)
+    uploads = Uploads(Path(settings.temp_dir) / "recordings")
+    preparation = Preparation(library, offer, uploads)
     runner = _runner(jobs, synthesis, offer, preparation)
     app = _application(settings, runner)
     rules = _rules(settings)
@@ -101,7 +105,7 @@ def create_app(
         *openai.routes(synthesis, offer, preparation, max_text_chars=settings.max_text_chars, started_at=time.time()),
         *encoding.routes(),
         *readings.routes(engine, offer, preparation),
-        *_library_routes(library, offer),
+        *_library_routes(library, offer, uploads),
         *_job_routes(jobs, runner, offer, settings.max_text_chars),
         *login.routes(rules),
         *docs.routes(build_document(settings.version, settings.max_text_chars)),
@@ -125,7 +129,7 @@ def _state_routes(figures: RequestMetrics, link: SupervisorLink, rules: AccessRu
 
 
 def _application(settings: PageSettings, runner: Runner | None) -> FastAPI:
-    return FastAPI(
+    app = FastAPI(
         title="tts-launcher",
         version=settings.version,
         docs_url=None,
@@ -133,6 +137,8 @@ def _application(settings: PageSettings, runner: Runner | None) -> FastAPI:
         openapi_url=None,
         lifespan=_lifespan(runner),
     )
+    app.state.slow_places = asyncio.Semaphore(SLOW_PLACES)
+    return app
 
 
 def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
@@ -154,16 +160,18 @@ def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
 def _add_error_answers(app: FastAPI, figures: RequestMetrics) -> None:
     app.add_exception_handler(LauncherError, _counted(figures, _launcher_error))
     app.add_exception_handler(ClientGoneError, _client_gone)
+    app.add_exception_handler(ClientDisconnect, _client_gone)
+    app.add_exception_handler(RecursionError, _too_deep)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(OSError, _counted(figures, _system_error))
     app.add_exception_handler(Exception, _counted(figures, _unexpected))
 
 
-def _library_routes(library: Library | None, offer: Offer) -> list[Route]:
+def _library_routes(library: Library | None, offer: Offer, uploads: Uploads) -> list[Route]:
     if library is not None:
         parts = [route for part in (voices, presets, glossary, history) for route in part.routes(library)]
-        return [*parts, *openai_voice_routes.routes(library, offer)]
-    paths = ("/api/voices", "/api/presets", "/api/glossary", "/api/history", "/v1/audio/voices")
+        return [*parts, *recordings.routes(library, uploads), *openai_voice_routes.routes(library, offer)]
+    paths = ("/api/voices", "/api/recordings", "/api/presets", "/api/glossary", "/api/history", "/v1/audio/voices")
     return [Route(f"{path}{{rest:path}}", _library_away, methods=_ANY_METHOD) for path in paths]
 
 
@@ -237,6 +245,12 @@ async def _client_gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=GONE_STATUS)
 
 
+async def _too_deep(request: Request, _error: Exception) -> Response:
+    """JSON within JSON within JSON: Python reads it, and copies it no further than it can count."""
+    words = "Something in the request lies too deep within other things."
+    return error_answer(request, 400, words, fix="Send it flat.", code="too_deep")
+
+
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return error_answer(request, error.status_code, f"{error.detail}.", headers=error.headers)
@@ -251,7 +265,10 @@ async def _system_error(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    logging.getLogger(__name__).error("%s %s failed", request.method, request.url.path, exc_info=error)
+    path = request.url.path
+    # Gradio raises for what is merely a wrong request of somebody's: a line is enough.
+    told = None if path.startswith("/gradio_api/") else error
+    logging.getLogger(__name__).error("%s %.200r failed: %.200r", request.method, path, error, exc_info=told)
     return error_answer(
         request, 500, "Something went wrong here.", fix="The log has the details: launcher logs.", code="internal_error"
     )

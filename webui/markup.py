@@ -61,6 +61,10 @@ _PAUSE_NAMES = PAUSES_S | {"短": PAUSES_S["short"], "中": PAUSES_S["medium"], 
 _NUMBER = r"\d{1,6}(?:\.\d{0,20})?(?:e-?\d{1,3})?|\.\d{1,20}"
 _SPEED = re.compile(rf"({_NUMBER})\s*([x×倍%％]?)", re.IGNORECASE)
 _PAUSE = re.compile(rf"({_NUMBER})\s*(ms|s|毫秒|秒)?", re.IGNORECASE)
+#: At a tag: signs that end what is before it and signs that begin what is behind it. The straight quotation marks are
+#: both; a full stop before a digit is its decimal point, a dash behind a blank begins something.
+_ENDING = re.compile(r"(?:[”’»』」】）〉》］｝)\]}。！？；，、…‥｡､⋯؟：!?;:,—\"']|\.(?!\d))\s*")
+_BEGINNING = re.compile(r"[“‘«『「【（〈《［｛(\[{\"']+$")
 
 
 @dataclass(frozen=True)
@@ -156,19 +160,26 @@ def map_text(text: str, change: Callable[[str], str]) -> str:
 def spoken(passages: Iterable[Passage]) -> tuple[Passage, ...]:
     """The passages so joined that each has something to say; the last may be a pause alone.
 
-    A full stop behind a tag goes to the sentence before it, signs at the beginning to the first passage that speaks.
+    A full stop or a closing quotation mark behind a tag goes to the sentence before it, an opening one before a tag to
+    the sentence behind it, signs at the beginning to the first passage that speaks.
     """
     found: list[Passage] = []
     head, pause_s = "", 0.0
+    quotes = 0  # straight double ones so far
     for passage in passages:
         pause_s += passage.pause_s
         if is_speakable(passage.text):
-            found.append(replace(passage, text=head + passage.text, pause_s=pause_s))
+            text = passage.text
+            if found:
+                before, text = _at_seam(found[-1].text, text, quotes)
+                found[-1] = replace(found[-1], text=before)
+            found.append(replace(passage, text=head + text, pause_s=pause_s))
             head, pause_s = "", 0.0
         elif found:
             found[-1] = replace(found[-1], text=found[-1].text + passage.text)
         else:
             head += passage.text
+        quotes += passage.text.count('"')
     if not found:
         raise SpeechError(
             "text holds tags and signs only, nothing that can be spoken.",
@@ -179,6 +190,42 @@ def spoken(passages: Iterable[Passage]) -> tuple[Passage, ...]:
     if pause_s:
         found.append(Passage("", pause_s=pause_s))
     return tuple(found)
+
+
+def _at_seam(before: str, after: str, quotes: int) -> tuple[str, str]:
+    """Two texts with a tag between them, each with the signs that belong to it.
+
+    Args:
+        before, after: both have something to say.
+        quotes: straight double quotation marks up to the tag; after an odd number the next one closes.
+    """
+    at = 0
+    while (match := _ENDING.match(after, at)) and _ends(before, after, at, quotes):
+        quotes += after[at] == '"'
+        at = match.end()
+    if at:
+        return before + after[:at], after[at:]
+    match = _BEGINNING.search(before)
+    begin = match.start() if match else len(before)
+    while begin < len(before) and before[begin] in "\"'" and not _opens(before, begin, quotes):
+        begin += 1
+    return before[:begin], before[begin:] + after
+
+
+def _ends(before: str, after: str, at: int, quotes: int) -> bool:
+    """Whether a sign at the beginning of ``after`` ends something, where its kind alone does not tell."""
+    if after[at] == '"':
+        return quotes % 2 == 1
+    if after[at] == "'":
+        return not after[at + 1 : at + 2].isalnum()
+    return after[at] != "—" or not (after[at - 1] if at else before[-1]).isspace()
+
+
+def _opens(before: str, at: int, quotes: int) -> bool:
+    """Whether the straight quotation mark at the end of a text begins something."""
+    if before[at] == '"':
+        return (quotes - before[at:].count('"')) % 2 == 0
+    return at == 0 or before[at - 1].isspace()
 
 
 def _say(passage: Passage, text: str) -> Passage:

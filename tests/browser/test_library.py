@@ -114,6 +114,41 @@ def test_a_recording_becomes_a_voice_and_is_spoken_with(visit: Visit, place: Pla
     assert visitor.console_errors == []
 
 
+@pytest.mark.parametrize(("language", "width"), [("en-US", 390), ("zh-CN", 1440)])
+def test_an_emotion_is_heard_from_a_recording_that_nobody_keeps(
+    visit: Visit, place: Place, language: str, width: int
+) -> None:
+    visitor = visit(language=language, width=width, address=place.address)
+    visitor.wait_for_voices()
+    browser_page = visitor.page
+    before = len(place.library.voices.all())
+    browser_page.click("[data-way=recording]")
+    recording = write(place.folder / "Sobbing.wav", voiced(18, pitch=190))
+    browser_page.wait_for_selector(".tts-lib-given .tts-lib-button")
+    assert visitor.evaluate(NAMELESS, "#tts-emotion-panel") == []
+    browser_page.set_input_files(".tts-lib-given input[type=file]", recording)
+    browser_page.wait_for_selector(".tts-lib-given [data-severity=note]:has-text('15')")
+    chosen = browser_page.input_value("#tts-emotion-recording")
+    assert chosen.startswith("upload-")
+    assert visitor.evaluate(WIDE)
+    assert visitor.evaluate(SMALL, ".tts-lib-given") == 0
+    browser_page.wait_for_timeout(300)
+    visitor.reload()
+    visitor.wait_for_voices()
+    assert "Sobbing" in browser_page.inner_text("#tts-emotion-recording option:checked")
+    browser_page.click(".tts-lib-given .tts-lib-tool")
+    browser_page.wait_for_selector(".tts-lib-given [data-playing]")
+    visitor.write("Hello there.")
+    visitor.generate()
+    visitor.wait_for_state("done")
+    browser_page.evaluate("(id) => fetch(`api/recordings/${id}`, { method: 'DELETE' })", chosen)
+    visitor.generate()
+    assert visitor.message("emotion").endswith({"en-US": "Choose it again.", "zh-CN": "请重新选择。"}[language])
+    browser_page.click(".tts-lib-given .tts-lib-tool >> nth=1")
+    visitor.wait("() => document.querySelector('#tts-emotion-recording').value === ''")
+    assert len(place.library.voices.all()) == before
+
+
 def test_the_microphone_gives_a_recording(visit: Visit, place: Place) -> None:
     visitor = visit(address=place.address, permissions=["microphone"])
     visitor.wait_for_voices()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.responses import Response
@@ -32,6 +34,22 @@ def test_the_page_loads_clean_and_fits(visit: Visit, language: str, width: int) 
     )
     assert (sides[0] < sides[1]) == (width >= 900)
     assert visitor.page.title() == "TTS Launcher"
+
+
+def test_a_browser_is_told_at_once_of_all_that_the_page_needs(visit: Visit) -> None:
+    """Else it learns of it step by step; a new Gradio that is built in another way fails here."""
+    visitor = visit()
+    visitor.wait_for_voices()
+    entries = visitor.evaluate("() => performance.getEntriesByType('resource').map((entry) => entry.name)")
+    asked = {urlsplit(name).path for name in entries if "/assets/" in name}
+    html = visitor.page.request.get(visitor.address).text()
+    told = {f"/{name}" for name in re.findall(r'(?:href|src)="(?:\./)?(assets/[^"]+)"', html)}
+    assert len(asked) > 30
+    assert sorted(path for path in asked - told if not path.endswith("/i18n/en.json")) == []
+    scripts = [path for path in asked if path.endswith(".js")]
+    for path in scripts:
+        answer = visitor.page.request.get(visitor.address.rstrip("/") + path)
+        assert "immutable" in answer.headers["cache-control"], path
 
 
 def test_nothing_on_the_page_is_too_small_to_touch(visit: Visit) -> None:

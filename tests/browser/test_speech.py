@@ -108,7 +108,7 @@ def test_keys_alone_lead_from_text_to_download(visit: Visit, service: StandIn) -
     keyboard.press("Control+Enter")
     visitor.wait_for_state("done")
     visitor.page.focus("#tts-text textarea")
-    for _ in range(12):
+    for _ in range(16):
         keyboard.press("Tab")
         if visitor.evaluate("() => document.activeElement.classList.contains('tts-download')"):
             break

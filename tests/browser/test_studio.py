@@ -1,47 +1,22 @@
-"""The Speak tab beyond one take: takes side by side, one segment again, files that say what made them, emotions."""
+"""The Speak tab beyond one take: takes side by side, files that say what made them, emotions, examples."""
 
 from __future__ import annotations
 
 import io
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import soundfile
 
 from tests.browser.visitor import Visitor
-from tests.ui.stand_in import INFO, RATE_HZ, StandIn
+from tests.ui.stand_in import ABLE, StandIn, listed
 
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Visitor]
 STORY = "One sentence to begin with. Then a second one, a little longer. 第三句话。"
-#: An engine that can do everything.
-ABLE = replace(
-    INFO,
-    capabilities=(
-        *("emotion_vector", "emotion_reference", "emotion_text", "random_emotion"),
-        *("seed", "duration", "generation_parameters", "glossary", "clone"),
-    ),
-)
-
-
-def spoken(visitor: Visitor, text: str = STORY) -> None:
-    """Writes a text and has it spoken."""
-    visitor.write(text)
-    visitor.generate()
-    visitor.wait_for_state("done")
-
-
-def saved(visitor: Visitor, target: Path) -> bytes:
-    """What the download gives."""
-    with visitor.page.expect_download() as download:
-        visitor.page.click(".tts-download")
-    download.value.save_as(target)
-    return target.read_bytes()
 
 
 def dropped(visitor: Visitor, path: Path) -> None:
@@ -64,14 +39,14 @@ def test_a_file_restores_what_made_it(visit: Visit, service: StandIn, language: 
     page = visitor.page
     page.click("[data-voice=dusk]")
     page.click("[data-mood=gloomy]")
-    spoken(visitor)
+    visitor.speak(STORY)
     asked = service.requests[0]
     assert asked.seed is not None
     assert asked.markup
     for audio_format in ("wav", "flac", "mp3", "opus"):
         page.select_option(".tts-format", audio_format)
         page.set_checked("#tts-even", audio_format == "flac")
-        content = saved(visitor, tmp_path / f"take.{audio_format}")
+        content = visitor.saved(tmp_path / f"take.{audio_format}")
         sound, rate_hz = soundfile.read(io.BytesIO(content))
         assert len(sound) / rate_hz == pytest.approx(5.5, abs=1.5)
         page.click("#tts-emotion-reset")
@@ -95,40 +70,6 @@ def test_a_file_restores_what_made_it(visit: Visit, service: StandIn, language: 
     assert visitor.console_errors == []
 
 
-def test_one_segment_is_made_again_and_put_in_its_place(visit: Visit, service: StandIn, tmp_path: Path) -> None:
-    service.info = ABLE
-    visitor = visit()
-    visitor.wait_for_voices()
-    page = visitor.page
-    page.click(".tts-segments summary")
-    spoken(visitor)
-    page.wait_for_selector(".tts-segment:nth-child(3) .tts-mini-redo")
-    before = saved(visitor, tmp_path / "before.wav")
-    page.select_option(".tts-segment:nth-child(2) select", label="Gloomy")
-    page.click(".tts-segment:nth-child(2) .tts-mini-redo")
-    visitor.wait("() => document.querySelectorAll('.tts-take').length === 2")
-    first, again = service.requests
-    assert (again.text.strip(), again.markup) == ("Then a second one,", False)
-    assert again.seed != first.seed
-    assert again.emotion.as_dict() == {"sad": 0.35, "melancholic": 0.6}
-    assert again.emotion_mode == "vector"
-    visitor.wait("() => document.querySelector('.tts-download').getAttribute('href') !== null")
-    after = saved(visitor, tmp_path / "after.wav")
-    old, new = (soundfile.read(io.BytesIO(content), dtype="int16")[0] for content in (before, after))
-    changed = np.flatnonzero(old[: len(new)] != new[: len(old)])
-    starts = visitor.evaluate(
-        "() => [...document.querySelectorAll('.tts-segment-facts')].map((node) => node.innerText)"
-    )
-    second = int(float(starts[1].split(" ")[0].split(":")[1]) * RATE_HZ)
-    assert len(changed) > 1000
-    assert changed[0] >= second - RATE_HZ // 10
-    assert np.array_equal(old[-RATE_HZ // 2 :], new[-RATE_HZ // 2 :]), "what follows is as it was"
-    page.click(".tts-segment:nth-child(1) .tts-mini-play")
-    visitor.wait("() => document.querySelector('.tts-segment.tts-heard')?.dataset.index === '0'")
-    visitor.wait("() => document.querySelector('audio').paused")
-    assert visitor.evaluate("() => document.querySelector('audio').currentTime") < 3.5
-
-
 def test_takes_are_kept_compared_and_survive_a_reload(visit: Visit, service: StandIn) -> None:
     service.info = ABLE
     visitor = visit()
@@ -137,7 +78,7 @@ def test_takes_are_kept_compared_and_survive_a_reload(visit: Visit, service: Sta
     assert not page.is_visible("#tts-takes-panel")
     taken = "() => { window.taken = []; addEventListener('tts:taken', (event) => window.taken.push(event.detail)); }"
     visitor.evaluate(taken)
-    spoken(visitor)
+    visitor.speak(STORY)
     page.click("[data-voice=kumo]")
     visitor.generate()
     visitor.wait("() => document.querySelectorAll('.tts-take').length === 2")
@@ -169,39 +110,6 @@ def test_takes_are_kept_compared_and_survive_a_reload(visit: Visit, service: Sta
     assert page.locator(".tts-take").count() == 1
 
 
-@pytest.mark.parametrize("width", [390, 1440])
-def test_a_curve_over_the_segments_becomes_tags(visit: Visit, service: StandIn, width: int) -> None:
-    visitor = visit(width=width)
-    visitor.wait_for_voices()
-    page = visitor.page
-    page.click(".tts-segments summary")
-    visitor.write("First. [speed=fast]Second. Third\\[pause].")
-    page.wait_for_selector(".tts-segment:nth-child(3)")
-    facts = page.locator(".tts-segment-facts").all_inner_texts()
-    assert "4 symbols" in facts[0]
-    assert "1.25×" in facts[1]
-    assert page.get_attribute(".tts-segment-facts", "title") == "t e s t"
-    page.select_option("#tts-curve-emotion", "sad")
-    page.focus(".tts-curve circle[data-index='1']")
-    for key in ("PageUp", "PageUp", "ArrowDown"):
-        page.keyboard.press(key)
-    assert page.get_attribute(".tts-curve circle[data-index='1']", "aria-valuenow") == "0.45"
-    box = page.locator(".tts-curve circle[data-index='2']").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + 8, box["y"] + 8)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 8, box["y"] - 200)
-    page.mouse.up()
-    visitor.generate()
-    visitor.wait_for_state("done")
-    assert service.requests[0].text == "First.[emotion=sad:0.45][speed=1.25]Second.[emotion=sad:1]Third\\[pause]."
-    assert page.input_value("#tts-text textarea") == "First. [speed=fast]Second. Third\\[pause]."
-    page.click(".tts-curve-tools .tts-quiet")
-    visitor.generate()
-    visitor.wait("() => document.querySelectorAll('.tts-take').length === 2")
-    assert "[emotion" not in service.requests[1].text
-
-
 def test_emotion_comes_from_where_it_is_chosen(visit: Visit, service: StandIn) -> None:
     service.info = ABLE
     visitor = visit()
@@ -211,7 +119,7 @@ def test_emotion_comes_from_where_it_is_chosen(visit: Visit, service: StandIn) -
     assert not page.is_visible("#tts-emotion-happy")
     page.select_option("#tts-emotion-recording", "nezumi")
     page.fill("#tts-emotion-intensity input[type=number]", "0.65")
-    spoken(visitor, "One.")
+    visitor.speak("One.")
     page.keyboard.press("Escape")
     page.focus("[data-way=recording]")
     page.keyboard.press("ArrowRight")
@@ -221,13 +129,13 @@ def test_emotion_comes_from_where_it_is_chosen(visit: Visit, service: StandIn) -
     visitor.reload()
     visitor.wait_for_voices()
     assert page.input_value("#tts-emotion-text") == "hurt, behind a smile"
-    spoken(visitor, "Two.")
+    visitor.speak("Two.")
     page.click("[data-way=voice]")
-    spoken(visitor, "Three.")
+    visitor.speak("Three.")
     page.click("[data-way=vector]")
     page.click("#tts-emotion-random")
     page.check("#tts-random-emotion")
-    spoken(visitor, "Four.")
+    visitor.speak("Four.")
     modes = [(request.emotion_source, request.emotion_reference, request.emotion_text) for request in service.requests]
     assert modes[:3] == [("recording", "nezumi", ""), ("text", "", "hurt, behind a smile"), ("voice", "", "")]
     assert service.requests[0].intensity == 0.65
@@ -254,12 +162,12 @@ def test_seldom_set_values_are_sent_only_when_they_were_set(visit: Visit, servic
     visitor = visit()
     visitor.wait_for_voices()
     page = visitor.page
-    for gone in ("#tts-advanced", ".tts-seed", ".tts-ways"):
+    for gone in (".tts-generation", ".tts-seed", ".tts-ways"):
         assert not page.is_visible(gone), "the engine has none of it"
     service.info = ABLE
     visitor.reload()
     visitor.wait_for_voices()
-    spoken(visitor, "Plain.")
+    visitor.speak("Plain.")
     assert service.requests[0].generation.given() == {}
     page.click("#tts-advanced summary")
     page.fill("#tts-temperature", "1.3")
@@ -269,23 +177,39 @@ def test_seldom_set_values_are_sent_only_when_they_were_set(visit: Visit, servic
     page.click("#tts-seed-lock")
     visitor.reload()
     visitor.wait_for_voices()
-    spoken(visitor, "Set.")
-    spoken(visitor, "Set again.")
+    visitor.speak("Set.")
+    visitor.speak("Set again.")
     plain, first, second = service.requests
     assert first.generation.given() == {"temperature": 1.3, "top_k": 100, "do_sample": False}
     assert first.duration_factor == 0.85
     assert first.seed == second.seed == plain.seed
 
 
-def test_an_example_is_heard_and_ones_own_text_comes_back(visit: Visit, service: StandIn) -> None:
+def test_an_example_is_heard_in_its_mood_and_what_was_set_comes_back(visit: Visit, service: StandIn) -> None:
     visitor = visit(width=390)
     visitor.wait_for_voices()
-    visitor.write("My own words.")
-    visitor.page.click("[data-example=example_1]")
+    visitor.write("My own words. " * 30)
+    visitor.page.click("[data-mood=gloomy]")
+    visitor.page.fill("#tts-emotion-intensity input[type=number]", "0.5")
+    service.chunk_delay_s = 0.2
+    visitor.generate()
+    visitor.wait("() => Number(document.querySelector('.tts-wave').dataset.heard) > 0.2")
+    service.chunk_delay_s = 0.0
+    visitor.page.click("[data-example=example_2]")  # in place of what is being spoken
     visitor.wait_for_state("done")
-    assert service.requests[0].text.startswith("你好")
+    assert len(service.requests) == 2
+    assert service.requests[1].text.startswith("The moon")
+    assert (service.requests[1].emotion.as_dict(), service.requests[1].intensity) == ({"happy": 0.2, "calm": 0.7}, 1)
+    visitor.page.click("[data-example=example_3]")
+    visitor.wait("() => document.querySelectorAll('.tts-take').length === 3")
+    assert service.requests[2].emotion.total == 0
+    visitor.page.click("[data-example=example_4]")
+    visitor.wait("() => document.querySelectorAll('.tts-take').length === 4")
+    assert [entry.get("emotion") for entry in listed(service.requests[3])][:2] == [{"happy": 0.8}, {"happy": 0.8}]
     visitor.page.click("text=Back to my text")
-    assert visitor.page.input_value("#tts-text textarea") == "My own words."
+    assert visitor.page.input_value("#tts-text textarea").startswith("My own words.")
+    assert visitor.page.get_attribute("[data-mood=gloomy]", "aria-pressed") == "true"
+    assert visitor.page.input_value("#tts-emotion-intensity input[type=number]") == "0.5"
 
 
 def test_a_wrong_tag_is_said_beside_the_text(visit: Visit, service: StandIn) -> None:
@@ -309,7 +233,7 @@ def test_nothing_serious_is_in_the_way_of_anybody(
     visitor.wait_for_voices()
     for summary in (".tts-segments summary", "#tts-advanced summary"):
         visitor.page.click(summary)
-    spoken(visitor)
+    visitor.speak(STORY)
     visitor.generate()
     visitor.wait("() => document.querySelectorAll('.tts-take').length === 2")
     visitor.page.click(".tts-take:nth-child(1) [data-key$='/A']")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -43,9 +42,8 @@ def address() -> Iterator[str]:
     """A page with two tabs more: one that works and one whose script does not load."""
     from webui.ui.tabs import Tab
 
-    own = collect()
     tabs = (Tab("trial", "tab_history", "js/tab_trial.js"), Tab("broken", "tab_system", "js/tab_broken.js"))
-    app = build(StandIn(), tabs=tabs, assets=replace(own, files={**own.files, **EXTRA}))
+    app = build(StandIn(), tabs=tabs, assets=collect(EXTRA))
     with serving(app) as opened:
         yield opened
 

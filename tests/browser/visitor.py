@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,6 +64,19 @@ class Visitor:
     def generate(self) -> None:
         """Presses Generate."""
         self.page.click("#tts-generate")
+
+    def speak(self, text: str) -> None:
+        """Writes a text and has it spoken."""
+        self.write(text)
+        self.generate()
+        self.wait_for_state("done")
+
+    def saved(self, target: Path) -> bytes:
+        """What the download gives."""
+        with self.page.expect_download() as download:
+            self.page.click(".tts-download")
+        download.value.save_as(target)
+        return target.read_bytes()
 
     def evaluate(self, script: str, *values: Any) -> Any:
         """What ``script`` gives in the page."""

@@ -145,7 +145,7 @@ def page(
     **changes: Any,
 ) -> Iterator[str]:
     """A page's server in a thread; gives its address. ``changes`` are fields of `PageSettings`."""
-    sock = socket.create_server(("127.0.0.1", 0), backlog=128)
+    sock = socket.socket(fileno=socket.create_server(("127.0.0.1", 0), backlog=128).detach())  # knows its protocol
     port = sock.getsockname()[1]
     settings = PageSettings(
         **{

@@ -86,6 +86,7 @@ def test_passages_are_spoken_in_turn_with_silences_between() -> None:
         "pause_s": 0.02,
     }
     assert start["segments"][3]["speed"] == 1.5
+    assert [entry.get("pause_after_s") for entry in start["segments"]] == [None] * 4 + [0.03]
     starts = [event["start_sample"] for event in events if event["event"] == "segment"]
     assert starts == [10, 40, 90, 140, 180]
     assert [event["done"] for event in events if event["event"] == "progress"] == [1, 2, 3, 4]

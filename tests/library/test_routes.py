@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import wave
 import zipfile
 from collections.abc import Iterator
@@ -65,7 +66,8 @@ def place_of(folder: Path, engine: str) -> Iterator[Place]:
     library = Library(folder / "library")
     try:
         worker.wait_ready()
-        with page(worker.address, library=library, max_body_bytes=4_000_000) as address:
+        how = {"library": library, "max_body_bytes": 4_000_000, "temp_dir": str(folder / "temporary")}
+        with page(worker.address, **how) as address:
             yield Place(httpx.Client(base_url=address, timeout=PATIENCE_S), worker, library, folder)
     finally:
         worker.close()
@@ -117,6 +119,36 @@ def test_a_wrong_upload_is_refused(
     assert answer.status_code == status
     assert answer.json()["error"]["code"] == code
     assert list(cloning.library.parts.iterdir()) == []
+
+
+def test_a_recording_for_one_request_is_used_and_kept_nowhere(cloning: Place) -> None:
+    answer = cloning.http.post("/api/recordings", params={"end_s": "2"}, content=cloning.sound(170))
+    assert answer.status_code == 201
+    sent = answer.json()
+    assert sent["duration_s"] == pytest.approx(2, abs=0.3)
+    [file] = (cloning.folder / "temporary" / "recordings").iterdir()
+    assert file.stat().st_mode & 0o077 == 0 or file.parent.stat().st_mode & 0o077 == 0
+    os.utime(file, (1, 1))
+    _, answer = cloning.speak(text="one", voice="low", emotion_reference=sent["id"], emotion_mode="recording", seed=5)
+    assert cloning.given()[-1].split("|")[1:3] == ["", str(file.resolve())]
+    assert file.stat().st_mtime > 1, "it stays for as long as it is used"
+    take = cloning.take(answer.headers["x-take-id"])
+    assert take["request"]["emotion_reference"] == sent["id"]
+    assert cloning.speak(text="one", reference=sent["id"])[1].status_code == 200
+    assert cloning.given()[-1].split("|")[1] == str(file.resolve())
+    assert soundfile.info(io.BytesIO(cloning.http.get(f"/api/recordings/{sent['id']}/audio").content)).duration < 3
+    assert all(voice["id"] != sent["id"] for voice in cloning.http.get("/api/voices").json()["voices"])
+    assert cloning.http.delete(f"/api/recordings/{sent['id']}").json() == {"removed": 1}
+    _, answer = cloning.speak(text="one", emotion_reference=sent["id"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (410, "recording_expired")
+    assert answer.json()["error"]["param"] == "emotion_reference"
+
+
+@pytest.mark.parametrize("name", ["nobody", "upload-", "..%2F..%2Flibrary.sqlite3", "upload-" + "0" * 32])
+def test_no_other_file_is_reached_as_a_recording(cloning: Place, name: str) -> None:
+    assert cloning.http.get(f"/api/recordings/{name}/audio").status_code in (404, 410)
+    assert cloning.http.delete(f"/api/recordings/{name}").status_code in (200, 404)
+    assert cloning.http.post("/api/recordings", content=b"no sound").json()["error"]["code"] == "unreadable_recording"
 
 
 def test_an_engine_that_clones_speaks_with_a_voice_of_the_library(cloning: Place) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from launcher.errors import SpeechError
 from webui.emotion import NEUTRAL, EmotionVector
 from webui.markup import MAX_PAUSE_S, Passage, map_text, parse, plain, render, spoken
+from webui.text import is_speakable
 
 HAPPY = EmotionVector(happy=0.8)
 PIECES = st.sampled_from(
@@ -146,9 +149,52 @@ def test_a_wrong_tag_is_one_sentence_with_a_fix(text: str, words: str) -> None:
 
 def test_every_spoken_passage_has_something_to_say() -> None:
     assert spoken(parse("「[emotion=happy]你好[pause=1s]。[speed=fast]！世界[pause=2s]")) == (
-        Passage("「你好。", HAPPY),
-        Passage("！世界", HAPPY, 1.25, 1.0),
+        Passage("「你好。！", HAPPY),
+        Passage("世界", HAPPY, 1.25, 1.0),
         Passage("", pause_s=2.0),
     )
     with pytest.raises(SpeechError):
         spoken(parse("[pause=1s]。"))
+
+
+@pytest.mark.parametrize(
+    ("text", "texts"),
+    [
+        ("他说：“[emotion=happy]太好了！[/emotion]”然后走了。", ["他说：", "“太好了！”", "然后走了。"]),
+        ('他说："[emotion=happy]太好了！[/emotion]"然后走了。', ["他说：", '"太好了！"', "然后走了。"]),
+        ('She said "[emotion=sad]I know.[/emotion]" and left.', ["She said ", '"I know." ', "and left."]),
+        ("「[emotion=happy]你好」[/emotion]「再见」", ["「你好」", "「再见」"]),
+        ('"Good." [emotion=sad]"Bad," he said.', ['"Good." ', '"Bad," he said.']),
+        ("It's 'fine[emotion=sad]' now. 'Twas [pause]'ere.", ["It's 'fine' ", "now. 'Twas ", "'ere."]),
+        ("It costs [emotion=sad].5 dollars", ["It costs ", ".5 dollars"]),
+        ("Wait[pause]... what (really[emotion=sad])?", ["Wait... ", "what (really)?"]),
+        ("One.\n[pause]— Two", ["One.\n", "— Two"]),
+        ("他问[emotion=sad]“[/emotion]谁？”", ["他问", "“谁？”"]),
+    ],
+)
+def test_signs_at_a_tag_go_where_they_belong(text: str, texts: list[str]) -> None:
+    assert [passage.text for passage in spoken(parse(text))] == texts
+
+
+SIGNS = st.sampled_from(
+    [*"”’」』)】。！？，.!?;:\"'“‘「(—… \n", "a", "5", "好", "don't", "[emotion=sad]", "[/emotion]", "[pause]"]
+)
+
+
+@given(st.lists(SIGNS, max_size=14).map("".join))
+def test_no_passage_begins_with_a_sign_that_ends_something(text: str) -> None:
+    passages = parse(text)
+    try:
+        found = spoken(passages)
+    except SpeechError as error:
+        assert error.code == "nothing_to_say"
+        return
+    assert "".join(passage.text for passage in found) == "".join(passage.text for passage in passages)
+    total = sum(passage.pause_s for passage in passages)
+    assert sum(passage.pause_s for passage in found) == pytest.approx(total)
+    assert all(is_speakable(passage.text) for passage in found if passage.text)
+    assert all(passage.text for passage in found[:-1])
+    for passage in found[1:]:
+        assert passage.text[:1] not in set("”’」』)】。！？，!?;:…"), text
+    for passage, following in itertools.pairwise(found):
+        assert not following.text or passage.text[-1:] not in set("“‘「("), text

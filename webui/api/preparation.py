@@ -23,6 +23,7 @@ from webui.engine.request import MAX_GLOSSARY_TERMS
 from webui.library.fields import read_flag
 from webui.library.library import Library
 from webui.library.recorder import Origin
+from webui.library.uploads import Uploads
 from webui.library.voices import StoredVoice
 from webui.markup import map_text
 from webui.text import main_language
@@ -73,11 +74,13 @@ class Preparation:
     Args:
         library: voices, glossary and history; ``None`` when there is none.
         offer: what the engine can.
+        uploads: recordings that were sent for a request; ``None`` when none can be.
     """
 
-    def __init__(self, library: Library | None, offer: Offer) -> None:
+    def __init__(self, library: Library | None, offer: Offer, uploads: Uploads | None = None) -> None:
         self._library = library
         self._offer = offer
+        self._uploads = uploads
 
     async def prepare(self, request: SpeechRequest, source: str, wishes: Wishes = _ALL) -> Prepared:
         """The request as the engine takes it.
@@ -110,6 +113,8 @@ class Preparation:
         if request.seed is None and "seed" in info.capabilities:
             request = replace(request, seed=secrets.randbelow(2**32))  # known, so that the take can be made again
         asked, spoken, voices = _with_voices(library, request, info)
+        if self._uploads is not None:
+            spoken = _with_uploads(self._uploads, spoken)
         if wishes.use_glossary:
             language = request.language if request.language != "auto" else main_language(request.text)
             spoken = _with_glossary(spoken, library.glossary.readings(request.text, language), info)
@@ -150,6 +155,16 @@ def _with_voices(
             paths["emotion_reference"] = str(library.voices.path(voice).resolve())
             used.append(voice.id)
     return replace(request, **ids), replace(request, **paths), tuple(dict.fromkeys(used))
+
+
+def _with_uploads(uploads: Uploads, request: SpeechRequest) -> SpeechRequest:
+    """The request with the files of the recordings that were sent for it."""
+    paths: dict[str, Any] = {}
+    for name in ("reference", "emotion_reference"):
+        path = uploads.path(getattr(request, name), name)
+        if path is not None:
+            paths[name] = str(path)
+    return replace(request, **paths)
 
 
 def _named(library: Library, name: str, info: EngineInfo) -> StoredVoice | None:

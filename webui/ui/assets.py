@@ -6,23 +6,72 @@ digest in the address makes each answer immutable, and a new version is a new ad
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastapi import FastAPI, HTTPException, Response
+import brotli
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from webui.ui.bundle import bundled
 from webui.ui.catalogs import FOLDER as CATALOG_FOLDER
 
 FOLDER = Path(__file__).parent / "static"
 PREFIX = "/assets/ui"
 ICON = "icon.svg"
-_MEDIA_TYPES = {
+#: The script that runs the page.
+ENTRY = "js/main.js"
+#: Of answers whose address changes with their content.
+FOR_GOOD = "public, max-age=31536000, immutable"
+MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".json": "application/json",
     ".svg": "image/svg+xml",
 }
+#: Each answer is packed once: what a higher quality costs then is paid once, too.
+_QUALITY = 9
+#: Below this a packed answer is hardly shorter.
+_SHORT_BYTES = 500
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Something that is served as it is, packed as each browser can take it.
+
+    Attributes:
+        content: unpacked.
+        media_type: of it.
+        caching: value of ``Cache-Control``.
+    """
+
+    content: bytes
+    media_type: str
+    caching: str = FOR_GOOD
+    _forms: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+
+    def answer(self, request: Request) -> Response:
+        """The answer; packing is done at the first request that wants it."""
+        headers = {"Cache-Control": self.caching, "Vary": "Accept-Encoding"}
+        accepted = request.headers.get("accept-encoding", "")
+        form = next((name for name in ("br", "gzip") if name in accepted), "")
+        if not form or len(self.content) < _SHORT_BYTES:
+            return Response(self.content, media_type=self.media_type, headers=headers)
+        if form not in self._forms:
+            self._forms[form] = _packed(self.content, form)
+        return Response(self._forms[form], media_type=self.media_type, headers={**headers, "Content-Encoding": form})
+
+
+def _packed(content: bytes, form: str) -> bytes:
+    if form == "gzip":
+        return gzip.compress(content, _QUALITY)
+    return bytes(brotli.compress(content, mode=brotli.MODE_TEXT, quality=_QUALITY))
 
 
 @dataclass(frozen=True)
@@ -44,13 +93,18 @@ class Assets:
         return f"{PREFIX.lstrip('/')}/{self.digest}/{name}"
 
 
-def collect() -> Assets:
-    """Reads every asset of the package."""
-    files: dict[str, bytes] = {}
+def collect(more: Mapping[str, bytes] | None = None) -> Assets:
+    """Reads every asset of the package; the scripts that the page starts with become one.
+
+    Args:
+        more: files of tabs that lie elsewhere, by name.
+    """
+    files: dict[str, bytes] = {**(more or {})}
     for folder, prefix in ((FOLDER, ""), (CATALOG_FOLDER, "i18n/")):
         for path in sorted(folder.rglob("*")):
-            if path.suffix in _MEDIA_TYPES:
+            if path.suffix in MEDIA_TYPES:
                 files[prefix + path.relative_to(folder).as_posix()] = path.read_bytes()
+    files = bundled(files, ENTRY)
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
         digest.update(f"{name}\0{len(content)}\0".encode())
@@ -60,20 +114,20 @@ def collect() -> Assets:
 
 def serve(app: FastAPI, assets: Assets) -> None:
     """Adds the routes of ``assets`` and of ``/favicon.ico`` to ``app``; call it before Gradio is mounted at ``/``."""
+    shelf = {name: Packed(content, MEDIA_TYPES[Path(name).suffix]) for name, content in assets.files.items()}
+    favicon = Packed(assets.files[ICON], MEDIA_TYPES[".svg"], "public, max-age=86400")
 
-    async def asset(digest: str, name: str) -> Response:
-        content = assets.files.get(name)
-        if content is None or digest != assets.digest:
-            raise HTTPException(404, "There is no such file; reload the page.")
-        return _answer(name, content, "public, max-age=31536000, immutable")
+    async def asset(request: Request) -> Response:
+        packed = shelf.get(request.path_params["name"])
+        if packed is None or request.path_params["digest"] != assets.digest:
+            raise HTTPException(404, "There is no such file; reload the page")
+        return packed.answer(request)
 
-    async def icon() -> Response:
-        return _answer(ICON, assets.files[ICON], "public, max-age=86400")
+    async def icon(request: Request) -> Response:
+        return favicon.answer(request)
 
-    app.add_api_route(f"{PREFIX}/{{digest}}/{{name:path}}", asset, methods=["GET"], include_in_schema=False)
-    app.add_api_route("/favicon.ico", icon, methods=["GET"], include_in_schema=False)
-
-
-def _answer(name: str, content: bytes, caching: str) -> Response:
-    media_type = _MEDIA_TYPES[Path(name).suffix]
-    return Response(content, media_type=media_type, headers={"Cache-Control": caching})
+    # Plain routes: FastAPI's own take several times as long, and a page asks for many files at once.
+    app.router.routes += [
+        Route(f"{PREFIX}/{{digest}}/{{name:path}}", asset, methods=["GET"]),
+        Route("/favicon.ico", icon, methods=["GET"]),
+    ]

@@ -2,8 +2,8 @@
 
 The texts of a tab may lie in files of their own, ``<tab>.<language>.json``, which are loaded when it is opened.
 
-Invariants: a key is in one file of a language only; every catalog has the same keys (a test compares them); a text
-may hold ``{name}`` places only when the scripts fill it in, because Gradio shows texts as they are.
+Invariants: a key is in one file of a language only; every catalog has the same keys (a test compares them); a
+text may hold ``{name}`` places only when the scripts fill it in, because Gradio shows texts as they are.
 """
 
 from __future__ import annotations
@@ -11,9 +11,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from webui.emotion import EMOTIONS
+
 FOLDER = Path(__file__).parent / "i18n"
 #: The first is used when the browser asks for none of them.
 LANGUAGES = ("en", "zh")
+#: What Gradio's components are labelled with; the scripts have all other texts, and set these, too.
+GRADIO_KEYS = (
+    *("text_label", "text_placeholder", "generate", "stop", "speed_label", "emotion_intensity"),
+    *(f"emotion_{name}" for name in EMOTIONS),
+)
 #: Tags under which Gradio's own front end knows Chinese; it does not fall back from a region to ``zh``.
 _GRADIO_TAGS = {"en": ("en",), "zh": ("zh", "zh-CN", "zh-TW")}
 
@@ -40,9 +47,7 @@ def load_all_catalogs() -> dict[str, dict[str, str]]:
 
 
 def gradio_texts(catalogs: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """``catalogs`` for ``gr.I18n``: the texts without places to fill in, by Gradio's language tag."""
+    """The labels of Gradio's components for ``gr.I18n``, by Gradio's language tag: they stand in the page itself."""
     return {
-        tag: {key: text for key, text in catalogs[code].items() if "{" not in text}
-        for code, tags in _GRADIO_TAGS.items()
-        for tag in tags
+        tag: {key: catalogs[code][key] for key in GRADIO_KEYS} for code, tags in _GRADIO_TAGS.items() for tag in tags
     }

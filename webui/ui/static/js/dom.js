@@ -55,18 +55,23 @@ export function enter(input, value) {
 
 /** Resolves with the element of that id, as soon as it is in the document. */
 export function appear(id) {
+  const found = document.getElementById(id);
+  if (found) return Promise.resolve(found);
   return new Promise((resolve) => {
-    const found = document.getElementById(id);
-    if (found) return resolve(found);
-    const observer = new MutationObserver(() => {
-      const node = document.getElementById(id);
-      if (!node) return;
-      observer.disconnect();
-      resolve(node);
-    });
-    observer.observe(document.documentElement, { childList: true, subtree: true });
+    awaited.push([id, resolve]);
+    appearing.observe(document.documentElement, { childList: true, subtree: true });
   });
 }
+
+// One for all of them: a page that is being put together changes hundreds of times.
+const awaited = [];
+const appearing = new MutationObserver(() => {
+  for (let at = awaited.length - 1; at >= 0; at -= 1) {
+    const node = document.getElementById(awaited[at][0]);
+    if (node) awaited.splice(at, 1)[0][1](node);
+  }
+  if (!awaited.length) appearing.disconnect();
+});
 
 /** Seconds as m:ss.s, the way the player shows them. */
 export function clock(seconds) {

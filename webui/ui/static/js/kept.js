@@ -8,9 +8,12 @@ export class KeptTake {
   sound = SILENT;
   stopped = false;
 
-  /** values: id, createdAt (ms), request, engine, rateHz, pcm, segments ({text, language, start...}), seed, synthesisS. */
+  /**
+   * values: id, createdAt (ms), request, engine, rateHz, pcm, segments ({text, language, start...}), seed, synthesisS;
+   * typed: what stood in the box, which is the request's text without what the segments' own emotions added.
+   */
   constructor(values) {
-    Object.assign(this, { starred: false, synthesisS: 0, seed: null, ...values });
+    Object.assign(this, { starred: false, synthesisS: 0, seed: null, typed: values.request.text, ...values });
   }
 
   get samples() {
@@ -64,8 +67,8 @@ export class KeptTake {
 
   /** What is stored. */
   get values() {
-    const { id, createdAt, request, engine, rateHz, pcm, segments, seed, synthesisS, starred } = this;
-    return { id, createdAt, request, engine, rateHz, pcm, segments, seed, synthesisS, starred };
+    const { id, createdAt, request, typed, engine, rateHz, pcm, segments, seed, synthesisS, starred } = this;
+    return { id, createdAt, request, typed, engine, rateHz, pcm, segments, seed, synthesisS, starred };
   }
 }
 

@@ -31,6 +31,7 @@ async function start() {
   const chosen = recall("page_language", "");
   const first = page.languages.includes(chosen) ? chosen : browserLanguage(page.languages);
   const [elements] = await Promise.all([findParts(), setLanguage(first, address(page.catalogs[first]))]);
+  applyTheme(knownTheme(recall("theme", "auto"))); // Gradio has set the system's meanwhile
   const engine = new EngineWatch();
   const store = new TakeStore();
   const panels = build(elements, engine, store);
@@ -38,7 +39,7 @@ async function start() {
   connect(elements, panels, tabs);
   addEventListener("tts:ask", (event) => Object.assign(event.detail, { request: { ...readRequest(panels), ...panels.seed.locked } }));
   engine.start();
-  store.open();
+  store.open().then(() => panels.speaking.restore());
   document.documentElement.dataset.ready = "true";
 }
 
@@ -76,7 +77,9 @@ function build(at, engine, store) {
     limit: page.maxTextChars,
     text: recall("text", ""),
     onChange: (value) => (remember("text", value), changed()),
-    onExample: () => panels.speaking.generate(),
+    feeling: () => panels.emotion.state,
+    onExample: (mood) => (panels.emotion.feel(mood), panels.speaking.generate({ instead: true })),
+    onBack: (feeling) => panels.emotion.put(feeling),
   });
   panels.voice = new VoicePanel(at.voiceChoices, at.speed, engine, {
     voice: recall("voice", ""),
@@ -90,10 +93,10 @@ function build(at, engine, store) {
       emotion: recall("emotion", {}),
       intensity: recall("intensity", 1),
       ...{ way: recall("emotion_way", "vector"), recording: recall("emotion_recording", "") },
-      ...{ text: recall("emotion_text", ""), random: recall("emotion_random", false) },
+      ...{ text: recall("emotion_text", ""), random: recall("emotion_random", false), own: recall("emotion_own", {}) },
     },
-    onChange: ({ emotion, intensity, way, recording, text, random }) =>
-      keep({ emotion, intensity, emotion_way: way, emotion_recording: recording, emotion_text: text, emotion_random: random }),
+    onChange: ({ emotion, intensity, way, recording, text, random, own }) =>
+      keep({ emotion, intensity, emotion_way: way, emotion_recording: recording, emotion_text: text, emotion_random: random, emotion_own: own ?? {} }),
   });
   panels.advanced = new AdvancedPanel(at.advanced, engine, {
     values: recall("advanced", {}),
@@ -106,6 +109,8 @@ function build(at, engine, store) {
   panels.segments = new SegmentsPanel(at.segments, engine, Object.keys(at.emotions), {
     read,
     open: recall("segments_open", false),
+    own: recall("segments_own", []),
+    onOwn: (own) => remember("segments_own", own),
     onOpen: (yes) => remember("segments_open", yes),
     onPlay: (index) => (panels.takes.quiet(), panels.player.playSegment(index)),
     onRedo: (index, emotion) => panels.speaking.redo(index, emotion),

@@ -26,6 +26,9 @@ export class EmotionPanel {
   #ways = el("div", { class: "tts-switch tts-ways", role: "radiogroup", onkeydown: (event) => this.#step(event) });
   #hint = el("p", { class: "tts-hint" });
   #recording = el("select", { id: "tts-emotion-recording", onchange: () => this.#moved() });
+  #own; // a recording that was sent for now: {id, name, seconds}, or null
+  #ownPlace = el("div", { class: "tts-emotion-own" });
+  #opened = null; // resolves when a recording can be given
   #description = el("textarea", { id: "tts-emotion-text", rows: 2, maxlength: LONGEST_DESCRIPTION, oninput: () => this.#moved() });
   #random = el("input", { type: "checkbox", id: "tts-random-emotion", onchange: () => this.#moved() });
   #randomWords = el("label", { for: "tts-random-emotion" });
@@ -42,6 +45,7 @@ export class EmotionPanel {
     this.#onChange = onChange;
     this.#way = values.way in WAYS ? values.way : "vector";
     this.#wanted = values.recording;
+    this.#own = typeof values.own?.id === "string" && Number.isFinite(values.own.seconds) ? values.own : null;
     this.#description.value = values.text;
     this.#random.checked = values.random;
     const names = Object.keys(parts.emotions);
@@ -60,7 +64,7 @@ export class EmotionPanel {
       this.#ways.append(el("button", { type: "button", role: "radio", "data-way": way, onclick: () => this.#choose(way) }));
     }
     const buttons = el("div", { class: "tts-head-buttons" }, this.#dice, this.#reset);
-    parts.moods.append(el("div", { class: "tts-panel-head" }, this.#title, buttons), this.#ways, this.#hint, this.#recording, this.#description, this.#chips);
+    parts.moods.append(el("div", { class: "tts-panel-head" }, this.#title, buttons), this.#ways, this.#hint, this.#recording, this.#ownPlace, this.#description, this.#chips);
     parts.panel.append(el("span", { class: "tts-check", hidden: true }, this.#random, this.#randomWords));
     this.message = new Message(parts.panel);
     this.set(values.emotion, values.intensity);
@@ -77,6 +81,27 @@ export class EmotionPanel {
     if (this.way === "text") return { emotion_mode: "text", emotion_text: this.#description.value, intensity };
     if (this.way === "voice" || (this.#choice && !felt)) return { emotion_mode: "voice" };
     return { emotion, intensity, ...(felt && this.#random.checked && this.#can("random_emotion") ? { random_emotion: true } : {}) };
+  }
+
+  /** All that is set here, whatever of it is in use: what the page remembers, and what `put` takes. */
+  get state() {
+    const { emotion, intensity } = this;
+    return { emotion, intensity, way: this.#way, recording: this.#recording.value || this.#wanted || "", text: this.#description.value, random: this.#random.checked, own: this.#own };
+  }
+
+  /** Sets all of it. */
+  put({ emotion, intensity, way, recording, text, random }) {
+    this.#description.value = text;
+    this.#recording.value = this.#wanted = recording;
+    this.#random.checked = random;
+    this.#way = way;
+    this.#arrange();
+    this.set(emotion, intensity);
+  }
+
+  /** Sets the sliders to a mood; "" is neutral. */
+  feel(mood) {
+    if (this.available && this.#can("emotion_vector")) this.put({ ...this.state, way: "vector", emotion: MOODS[mood] ?? {}, intensity: 1 });
   }
 
   /** Where the emotion comes from now. */
@@ -153,12 +178,31 @@ export class EmotionPanel {
   #offer() {
     this.#shownFor = this.#engine.info;
     this.#parts.panel.hidden = !this.#can("emotion_vector") && !this.#choice;
-    const chosen = this.#recording.value || this.#wanted;
-    const voices = this.#engine.info.voices.map((voice) => el("option", { value: voice.id }, pick(voice.title) || voice.id));
+    this.#list(this.#recording.value || this.#wanted);
+    this.#arrange();
+  }
+
+  /** What an emotion may be heard from: a recording that was sent for now, and every voice. */
+  #list(chosen) {
+    const voices = (this.#engine.info?.voices ?? []).map((voice) => el("option", { value: voice.id }, pick(voice.title) || voice.id));
+    const words = ({ name, seconds }) => t("emotion_recording_own", { name: name || t("emotion_recording_unnamed"), s: seconds.toFixed(1) });
+    if (this.#own) voices.unshift(el("option", { value: this.#own.id }, words(this.#own)));
     this.#recording.replaceChildren(el("option", { value: "" }, t("emotion_recording_none")), ...voices);
     this.#recording.value = chosen ?? "";
     if (this.#recording.selectedIndex < 0) this.#recording.value = "";
-    this.#arrange();
+  }
+
+  /** What gives a recording for now is loaded when it is first wanted. */
+  async #openOwn() {
+    const { EmotionRecording, prepare } = await import("./library/emotion_recording.js");
+    await prepare();
+    const given = new EmotionRecording(this.#own, (own) => {
+      this.#own = own;
+      this.#wanted = own?.id ?? "";
+      this.#list(this.#wanted);
+      this.#moved();
+    });
+    this.#ownPlace.replaceChildren(given.node);
   }
 
   #arrange() {
@@ -171,7 +215,8 @@ export class EmotionPanel {
       button.tabIndex = chosen ? 0 : -1;
     }
     write(this.#hint, t(`emotion_hint_${way}`));
-    this.#recording.hidden = way !== "recording";
+    this.#recording.hidden = this.#ownPlace.hidden = way !== "recording";
+    if (way === "recording") this.#opened ??= this.#openOwn().catch(() => (this.#opened = null)); // the next press tries again
     this.#description.hidden = way !== "text";
     this.#chips.hidden = this.#parts.body.hidden = this.#dice.hidden = way !== "vector";
     this.#parts.intensity.hidden = way === "voice";
@@ -182,8 +227,7 @@ export class EmotionPanel {
     if (this.#setting) return;
     this.message?.clear();
     this.#draw();
-    const { emotion, intensity } = this;
-    this.#onChange?.({ emotion, intensity, way: this.#way, recording: this.#recording.value || this.#wanted || "", text: this.#description.value, random: this.#random.checked });
+    this.#onChange?.(this.state);
   }
 
   #draw() {

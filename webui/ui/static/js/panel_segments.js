@@ -4,6 +4,7 @@
 import { Curve } from "./curve.js";
 import { clock, el, icon, write } from "./dom.js";
 import { MOODS } from "./moods.js";
+import { findingsOf } from "./quality.js";
 import { pause, route } from "./server.js";
 import { tagged } from "./tags.js";
 import { has, onLanguage, t } from "./texts.js";
@@ -11,12 +12,17 @@ import { has, onLanguage, t } from "./texts.js";
 const DELAY_S = 0.5; // after the last letter, before the server is asked again
 const MANY = 60; // handles of a curve that are still told apart
 
-/** options: read() gives the request, onPlay(index), onRedo(index, emotion or undefined), open, onOpen(yes). */
+/**
+ * options: read() gives the request, onPlay(index), onRedo(index, emotion or undefined), open, onOpen(yes); own: the
+ * segments' own emotions to begin with, `[{index, text, emotion}]`, and onOwn(own).
+ */
 export class SegmentsPanel {
   #engine;
   #options;
   #segments = [];
   #own = []; // the emotion of each segment that differs from the request's, else undefined
+  #wanted; // the same as `[{index, text, emotion}]`: also while no segments are known
+  #mine = true; // whether they are of the text in the box, and not of a take of another one
   #listed = null; // the text that the segments are of
   #take = null;
   #asking = null;
@@ -34,6 +40,8 @@ export class SegmentsPanel {
     this.#engine = engine;
     this.#names = names;
     this.#options = options;
+    const own = Array.isArray(options.own) ? options.own : []; // what is stored may be anything
+    this.#wanted = own.filter((one) => typeof one?.text === "string" && one.emotion && typeof one.emotion === "object");
     this.curve = new Curve(names, (at, value) => this.#bend(at, value));
     this.curve.node.addEventListener("resized", () => this.#draw());
     this.#tools = el("div", { class: "tts-curve-tools" }, this.#pickLabel, this.#pick, this.#clear);
@@ -47,7 +55,7 @@ export class SegmentsPanel {
       options.onOpen(this.node.open);
       this.changed();
     });
-    engine.onChange(() => engine.info !== this.#shownFor && this.changed());
+    engine.onChange(() => engine.info !== this.#shownFor && (this.#translate(), this.changed()));
     onLanguage(() => this.#translate());
   }
 
@@ -59,7 +67,7 @@ export class SegmentsPanel {
     this.#asking?.abort();
     const asking = (this.#asking = new AbortController());
     const { text } = this.#options.read();
-    if (this.#take && this.#take.request.text === text) return;
+    if (this.#take?.typed === text) return;
     await pause(DELAY_S, asking.signal);
     if (asking.signal.aborted || !this.node.open) return;
     await this.#ask(asking.signal).catch(() => {});
@@ -70,6 +78,7 @@ export class SegmentsPanel {
     this.#asking?.abort(); // an answer that is on its way would take its place
     this.#take = take;
     this.#list(take.segments, take.request.text);
+    if (take.segments.some((segment) => segment.findings?.length)) this.node.open = true; // the reasons stand there
   }
 
   /** Marks the segment that is heard; -1: none. */
@@ -79,8 +88,8 @@ export class SegmentsPanel {
 
   /** The request with the segments' own emotions as tags in its text; unchanged when there are none. */
   async compose(request) {
-    if (!this.#own.some(Boolean)) return request;
-    if (this.#listed !== request.text) await this.#ask(undefined).catch(() => {});
+    if (!this.#wanted.length) return request;
+    if (this.#listed !== request.text || !this.#segments.length) await this.#ask(undefined).catch(() => {});
     if (this.#listed !== request.text || !this.#own.some(Boolean)) return request;
     return { ...request, text: tagged(this.#segments.map((segment, at) => ({ ...segment, emotion: this.#own[at] ?? segment.emotion }))) };
   }
@@ -101,15 +110,18 @@ export class SegmentsPanel {
   }
 
   #list(segments, text) {
-    // A segment that is still there keeps its emotion, wherever it moved to.
-    const before = this.#segments.map((segment, at) => [segment.text, this.#own[at]]).filter(([, own]) => own);
-    this.#own = segments.map((segment) => {
-      const found = before.findIndex(([words]) => words === segment.text);
-      return found < 0 ? undefined : before.splice(found, 1)[0][1];
-    });
+    this.#own = placed(this.#wanted, segments);
     this.#segments = segments;
     this.#listed = text;
+    this.#mine = !this.#take || this.#take.typed === this.#options.read().text;
+    if (segments.length) this.#keepOwn(); // without a list nothing is known of them
     this.#translate();
+  }
+
+  #keepOwn() {
+    if (!this.#mine) return;
+    this.#wanted = this.#segments.map(({ text }, index) => ({ index, text, emotion: this.#own[index] })).filter((one) => one.emotion);
+    this.#options.onOwn(this.#wanted);
   }
 
   #translate() {
@@ -135,14 +147,16 @@ export class SegmentsPanel {
   #row(segment, at) {
     const span = this.#take?.span(at);
     const language = has(`language_${segment.language}`) ? t(`language_${segment.language}`) : segment.language;
-    const facts = [span ? clock(span[0] / this.#take.rateHz) : "", language, segment.tokens ? t("segments_symbols", { count: segment.tokens }) : "", segment.speed ? `${segment.speed}×` : "", segment.pause_s ? t("segments_pause", { s: segment.pause_s }) : ""];
+    const facts = [span ? clock(span[0] / this.#take.rateHz) : "", language, segment.tokens ? t("segments_symbols", { count: segment.tokens }) : "", segment.speed ? `${segment.speed}×` : "", segment.pause_s ? t("segments_pause", { s: segment.pause_s }) : "", segment.pause_after_s ? t("segments_pause_after", { s: segment.pause_after_s }) : "", segment.redos ? t("segments_redone", { n: segment.redos }) : ""];
     const facing = el("span", { class: "tts-segment-facts", title: segment.symbols ?? "" }, facts.filter(Boolean).join(" · "));
     const tools = el("span", { class: "tts-segment-tools" }, this.#feels ? this.#choice(segment, at) : null);
     if (span) {
       tools.append(button("play", ["M8 5v14l11-7z"], t("segments_play", { n: at + 1 }), () => this.#options.onPlay(at)));
       tools.append(button("redo", ["M4 4v6h6", "M4.5 10a8 8 0 1 1-.5 4"], t("segments_redo", { n: at + 1 }), () => this.#options.onRedo(at, this.#own[at])));
     }
-    return el("li", { class: "tts-segment", "data-index": at }, el("span", { class: "tts-segment-text", dir: "auto" }, segment.text.trim()), facing, tools);
+    const findings = span ? findingsOf(segment) : null;
+    const kind = findings ? "tts-segment tts-suspect" : "tts-segment";
+    return el("li", { class: kind, "data-index": at }, el("span", { class: "tts-segment-text", dir: "auto" }, segment.text.trim()), facing, tools, findings);
   }
 
   /** What the segment is spoken with: as set, neutral, a mood, one emotion. */
@@ -158,6 +172,7 @@ export class SegmentsPanel {
     select.value = value;
     select.addEventListener("change", () => {
       this.#own[at] = select.value ? JSON.parse(select.value) : undefined;
+      this.#keepOwn();
       this.#draw();
     });
     return select;
@@ -174,11 +189,13 @@ export class SegmentsPanel {
     if (!value) delete this.#own[at][this.#emotion];
     const select = this.#rows.children[at]?.querySelector("select");
     if (select) select.replaceWith(this.#choice(this.#segments[at], at));
+    this.#keepOwn();
     this.#draw();
   }
 
   #forget() {
     this.#own = [];
+    this.#keepOwn();
     this.#translate();
   }
 
@@ -188,6 +205,21 @@ export class SegmentsPanel {
     this.curve.draw(feelings, this.#emotion, (at) => t("segments_handle", { emotion: t(`emotion_${this.#emotion}`), n: at + 1 }));
     this.#clear.disabled = !this.#own.some(Boolean);
   }
+}
+
+/** The emotion of each segment: of the same place and text, else of the same text wherever it moved to. */
+function placed(wanted, segments) {
+  const own = segments.map(() => undefined);
+  const moved = wanted.filter(({ index, text, emotion }) => {
+    if (segments[index]?.text !== text) return true;
+    own[index] = emotion;
+    return false;
+  });
+  for (const { text, emotion } of moved) {
+    const at = segments.findIndex((segment, index) => segment.text === text && !own[index]);
+    if (at >= 0) own[at] = emotion;
+  }
+  return own;
 }
 
 function button(kind, paths, label, onclick) {

@@ -4,27 +4,31 @@ import { clock, el, enter, icon, write } from "./dom.js";
 import { Message } from "./message.js";
 import { onLanguage, t } from "./texts.js";
 
-const EXAMPLES = ["example_1", "example_2", "example_3"];
+/** Texts to hear, with the mood that each is spoken in (see moods.js); "": none but what its own tags say. */
+const EXAMPLES = { example_1: "cheerful", example_2: "gentle", example_3: "", example_4: "" };
 
-/** options: limit (characters), text (to begin with), onChange(text), onExample() once one is there to be heard. */
+/**
+ * options: limit (characters), text (to begin with), onChange(text), onExample(mood) once one is there to be heard,
+ * feeling() gives what is set of emotion, onBack(feeling) puts it back.
+ */
 export class TextPanel {
   #area;
   #limit;
   #count = el("span", { class: "tts-count" });
   #estimate = el("span", { class: "tts-estimate" });
   #expected = null;
-  #before = "";
+  #before = null; // the text that an example took the place of, and the emotion
   #back = el("button", { type: "button", class: "tts-chip", hidden: true, onclick: () => this.#return() });
-  #onExample;
+  #options;
 
-  constructor(block, footer, { limit, text, onChange, onExample }) {
-    this.#onExample = onExample;
+  constructor(block, footer, options) {
+    const { limit, text, onChange } = (this.#options = options);
     this.#area = block.querySelector("textarea");
     this.#limit = limit;
     this.#area.spellcheck = true;
     const examples = el("div", { class: "tts-chips", role: "group" });
-    for (const name of EXAMPLES) {
-      examples.append(el("button", { type: "button", class: "tts-chip", "data-example": name, onclick: () => this.#replace(t(name)) }, icon("M8 5v14l11-7z"), el("span")));
+    for (const name of Object.keys(EXAMPLES)) {
+      examples.append(el("button", { type: "button", class: "tts-chip", "data-example": name, onclick: () => this.#replace(name) }, icon("M8 5v14l11-7z"), el("span")));
     }
     examples.append(this.#back);
     footer.append(el("div", { class: "tts-text-foot" }, examples, el("span", { class: "tts-text-facts" }, this.#estimate, this.#count)));
@@ -64,17 +68,19 @@ export class TextPanel {
     write(this.#estimate, seconds >= 1 ? t(work === null ? "estimate" : "estimate_work", { time: about(seconds), work: about(Math.max(work, 1)) }) : "");
   }
 
-  #replace(text) {
+  #replace(name) {
     // What a person wrote is one press away.
-    if (this.text.trim() && ![...EXAMPLES].some((name) => t(name) === this.text)) this.#before = this.text;
+    if (this.text.trim() && !Object.keys(EXAMPLES).some((one) => t(one) === this.text)) this.#before = { text: this.text, feeling: this.#options.feeling() };
     this.#back.hidden = !this.#before;
-    enter(this.#area, text);
-    this.#onExample();
+    enter(this.#area, t(name));
+    this.#options.onExample(EXAMPLES[name]);
   }
 
   #return() {
-    enter(this.#area, this.#before);
-    this.#before = "";
+    const { text, feeling } = this.#before;
+    enter(this.#area, text);
+    this.#options.onBack(feeling);
+    this.#before = null;
     this.#back.hidden = true;
     // On a phone the focus would bring up the keyboard, over what was just put there.
     if (matchMedia("(hover: hover)").matches) this.#area.focus();

@@ -2,7 +2,9 @@
 
 import { learn } from "./estimate.js";
 import { clearFailures, showFailure } from "./failures.js";
+import { recall, remember } from "./memory.js";
 import { randomSeed } from "./panel_seed.js";
+import { summary } from "./quality.js";
 import { readRequest } from "./request.js";
 import { SpeechFailure } from "./speech.js";
 import { Take } from "./take.js";
@@ -15,6 +17,7 @@ export class Speaking {
   #limit;
   #take = null;
   #shown = null;
+  #running = null; // until the take that is under way has ended
 
   /** panels: of the tab; limit: characters of a text. */
   constructor(panels, engine, store, limit) {
@@ -24,9 +27,13 @@ export class Speaking {
     this.#limit = limit;
   }
 
-  /** Speaks what the panels show. */
-  async generate() {
+  /** Speaks what the panels show; `instead` of what is being spoken, if anything is. */
+  async generate({ instead = false } = {}) {
     const { player, text, segments, seed, takes } = this.#panels;
+    if (player.busy && instead) {
+      this.stop();
+      await this.#running;
+    }
     if (player.busy) return;
     clearFailures(this.#panels);
     const request = readRequest(this.#panels);
@@ -41,8 +48,11 @@ export class Speaking {
     // Here and not later: browsers let sound begin only in the handler of a key or a click.
     const take = (this.#take = new Take({ ...request, seed: seed.next() }, this.#engine.info?.sample_rate_hz));
     player.begin(take);
-    take.request = await segments.compose(take.request);
-    const kept = await this.#run(take);
+    this.#running = segments.compose(take.request).then((composed) => {
+      take.request = composed;
+      return this.#run(take);
+    });
+    const kept = await this.#running;
     if (kept) this.#keep(kept);
   }
 
@@ -50,13 +60,18 @@ export class Speaking {
     this.#take?.stop();
   }
 
-  /** Shows a take that was kept, and plays it. */
+  /** Shows the take that was shown before the page was loaded again, unless something else is by now. */
+  restore() {
+    const kept = this.#store.takes.find((take) => take.id === recall("shown", ""));
+    if (kept && !this.#take && !this.#shown) this.show(kept);
+  }
+
+  /** Shows a take that was kept, and plays it when `options` say so. */
   show(kept, options) {
     const { player, segments, takes } = this.#panels;
     if (player.busy) return;
-    this.#shown = kept;
+    this.#show(kept);
     takes.quiet();
-    takes.show(kept);
     player.show(kept, options);
     segments.show(kept);
   }
@@ -73,11 +88,13 @@ export class Speaking {
     const changes = { seed: whole.request.seed === undefined ? undefined : randomSeed(), emotion: emotion ?? segment.emotion };
     const take = (this.#take = new Take(requestOf(whole.request, segment, changes), whole.rateHz));
     player.begin(take);
-    const made = await this.#run(take);
+    const made = await (this.#running = this.#run(take));
     if (!made) return;
-    const kept = whole.spliced(index, made.pcm, changes);
+    const findings = made.segments.flatMap((one) => one.findings ?? []);
+    const kept = whole.spliced(index, made.pcm, { ...changes, findings, redos: 0 });
     this.#keep(kept);
     player.show(kept);
+    if (summary(kept)) player.message.show(summary(kept));
     if (!take.sound.position().playing) player.playSegment(index);
   }
 
@@ -89,7 +106,8 @@ export class Speaking {
       const end = await take.run(this.#engine, player.view(take));
       const kept = take.kept(engine, end);
       player.end(take, "done", kept);
-      if (take.ignored.length) player.message.show(t("markup_ignored"));
+      const remarks = [take.ignored.length ? t("markup_ignored") : "", kept ? summary(kept) : ""].filter(Boolean);
+      if (remarks.length) player.message.show(remarks.join(" "));
       return kept;
     } catch (error) {
       const kept = take.kept(engine);
@@ -102,10 +120,15 @@ export class Speaking {
     }
   }
 
-  #keep(kept) {
-    const { segments, takes } = this.#panels;
+  #show(kept) {
     this.#shown = kept;
-    takes.show(kept);
+    this.#panels.takes.show(kept);
+    remember("shown", kept.id);
+  }
+
+  #keep(kept) {
+    const { segments } = this.#panels;
+    this.#show(kept);
     this.#store.add(kept);
     segments.show(kept);
     learn(kept);

@@ -24,7 +24,7 @@ export function emotionTag(emotion) {
   return `[emotion=${values.map(([name, value]) => `${name}:${Number(value.toFixed(3))}`).join(",") || "neutral"}]`;
 }
 
-/** One text of segments `{text, emotion, speed, pause_s}`; what is missing is the request's own. */
+/** One text of segments `{text, emotion, speed, pause_s, pause_after_s}`; what is missing is the request's own. */
 export function tagged(segments) {
   let out = "";
   let emotion = "[/emotion]";
@@ -37,8 +37,12 @@ export function tagged(segments) {
     if (pace !== speed) tags.push(pace);
     if (segment.pause_s) tags.push(`[pause=${segment.pause_s}s]`);
     [emotion, speed] = [feels, pace];
-    if (tags.length) out += "\\".repeat(out.length - out.replace(/\\+$/, "").length);
+    if (tags.length) out = doubled(out);
     out += tags.join("") + escaped(segment.text);
   }
-  return out;
+  const { pause_after_s: rest } = segments.at(-1) ?? {};
+  return rest ? `${doubled(out)}[pause=${rest}s]` : out;
 }
+
+/** A text before a tag: the backslashes at its end twice. */
+const doubled = (text) => text + "\\".repeat(text.length - text.replace(/\\+$/, "").length);

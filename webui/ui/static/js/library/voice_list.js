@@ -2,10 +2,10 @@
 
 import { el } from "../dom.js";
 import { has, pick, t } from "../texts.js";
-import { findingWords } from "./add_voice.js";
 import { address, call, CallFailure } from "./calls.js";
 import { Listener } from "./listener.js";
 import { act, ask, attempt, button, card, edit, field, opener, save, seconds, settled, tool, when, worded } from "./parts.js";
+import { findingWords } from "./source.js";
 
 export class VoiceList {
   #panel;
