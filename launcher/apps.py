@@ -360,6 +360,9 @@ def engine_options(config: Config) -> dict[str, str]:
         "voices_dir": str(Path(config.data_dir) / "voices"),
         # Where the page keeps what people upload, and the recordings of the library's voices.
         "reference_dirs": os.pathsep.join((str(paths.temp_dir), str(paths.library_dir / "voices"))),
+        "quality": config.quality,
+        # Speech is read back in a process of this environment, where the extra's packages are; the engine's lacks them.
+        "listening_python": sys.executable if find_spec("ctranslate2") and find_spec("tokenizers") else "",
     }
 
 

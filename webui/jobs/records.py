@@ -102,7 +102,7 @@ class JobRow:
         message, fix: why it failed.
         file: of its sound; empty when there is none.
         samples, sample_rate_hz: of its sound.
-        fit: how it was fitted to its times, see `webui.jobs.fitting`.
+        fit: how it was fitted to its times, see `webui.jobs.fitting`; ``findings``: what is suspicious about it.
         changed: larger after every change.
     """
 
