@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher import __version__
-from launcher.cache.layout import cache_dir, child_environment, hub_cache, instance_paths
+from launcher.cache.layout import PROXY_NAMES, cache_dir, child_environment, hub_cache, instance_paths
 from launcher.config import Config
 from launcher.engines.choice import EngineChoice, choose
 from launcher.engines.environments import EMBEDDED_ENGINE
@@ -266,6 +266,8 @@ def errand_spec(config: Config, addresses: Addresses, base: Mapping[str, str]) -
 
 
 def _page(config: Config, addresses: Addresses, folder: Path, environment: Mapping[str, str]) -> ChildSpec:
+    # It asks this machine alone, and its HTTP library fails at its import when a proxy is of a kind that it lacks.
+    environment = {name: value for name, value in environment.items() if name not in PROXY_NAMES}
     settings = {
         "instance": config.instance,
         "version": __version__,
@@ -358,6 +360,9 @@ def engine_options(config: Config) -> dict[str, str]:
         "voices_dir": str(Path(config.data_dir) / "voices"),
         # Where the page keeps what people upload, and the recordings of the library's voices.
         "reference_dirs": os.pathsep.join((str(paths.temp_dir), str(paths.library_dir / "voices"))),
+        "quality": config.quality,
+        # Speech is read back in a process of this environment, where the extra's packages are; the engine's lacks them.
+        "listening_python": sys.executable if find_spec("ctranslate2") and find_spec("tokenizers") else "",
     }
 
 

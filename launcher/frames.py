@@ -5,9 +5,10 @@ length (unsigned, big-endian) and the payload. Invariants: nothing is ever unpic
 `MAX_PAYLOAD_BYTES` is refused before it is buffered; the standard library alone is needed on either side.
 
 The events of one spoken request, in order: ``start`` {sample_rate_hz, segments: [{index, text, language}]},
-then per segment ``segment`` {index, text, start_sample} followed by its PCM frames, any number of ``progress``
-{stage, done, total, ...} and ``queue`` {position} between, and last exactly one of ``end`` {samples, audio_s,
-synthesis_s, seed} or ``error`` {message, fix, param, code, http_status}.
+then per segment ``segment`` {index, text, start_sample} followed by its PCM frames, at most one ``mark`` {index,
+findings: [{kind, value, limit, words}], redos, seed} some time after them, any number of ``progress`` {stage, done,
+total, ...} and ``queue`` {position} between, and last exactly one of ``end`` {samples, audio_s, synthesis_s, seed,
+marked, redos} or ``error`` {message, fix, param, code, http_status}.
 """
 
 from __future__ import annotations

@@ -122,6 +122,9 @@ prepare_environment() {
 install_packages() {
   local python="$1/bin/python" root=$2 lock=$3
   local mirror="Could not install the packages. If the package index cannot be reached from here, name a mirror, for example: PIP_INDEX_URL=https://pypi.tuna.tsinghua.edu.cn/simple $0"
+  case "${ALL_PROXY:-${all_proxy:-}}" in
+    socks*) mirror="$mirror (pip cannot use the SOCKS proxy in ALL_PROXY: set it to the http:// address of the same proxy.)" ;;
+  esac
   say "Installing packages from ${lock#"$root/"} (once; a few hundred MB)"
   # --no-deps: the lock names every package, so pip has nothing to look for.
   "$python" -m pip install --disable-pip-version-check --no-deps --require-hashes --use-pep517 \

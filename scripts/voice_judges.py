@@ -102,8 +102,8 @@ class Recogniser:
 
 
 @contextmanager
-def recogniser() -> Iterator[Recogniser]:
-    """A recogniser whose model folder is joined from the packages and removed afterwards.
+def recogniser_folder() -> Iterator[Path]:
+    """The recogniser's model, joined from the packages into a folder that is removed afterwards.
 
     Raises:
         ModuleNotFoundError: when the bench extra is not installed.
@@ -119,9 +119,20 @@ def recogniser() -> Iterator[Recogniser]:
                     shutil.copy(file, folder)
                 for file in data.glob("*.txt"):
                     shutil.copy(file, folder)
-        yield Recogniser(folder)
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def recogniser() -> Iterator[Recogniser]:
+    """A recogniser.
+
+    Raises:
+        ModuleNotFoundError: when the bench extra is not installed.
+    """
+    with recogniser_folder() as folder:
+        yield Recogniser(folder)
 
 
 def _package_folder(name: str) -> Path:

@@ -50,7 +50,7 @@ _SWITCHES = {
     "DO_NOT_TRACK": "1",
     "PYTHONUNBUFFERED": "1",
 }
-_PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _UNPROXIED = ("localhost", "127.0.0.1", "::1")
 
 
@@ -191,7 +191,7 @@ def child_environment(config: Config, base: Mapping[str, str]) -> dict[str, str]
     for name, value in _SWITCHES.items():
         if not environment.get(name):
             environment[name] = value
-    if any(environment.get(name) for name in _PROXY_NAMES):
+    if any(environment.get(name) for name in PROXY_NAMES):
         listed = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
         direct = ",".join(dict.fromkeys([*filter(None, (part.strip() for part in listed.split(","))), *_UNPROXIED]))
         environment["no_proxy"] = environment["NO_PROXY"] = direct

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,8 +234,15 @@ def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, CommandEnt
         commands: name to place; a command may return an exit code.
     """
     _fill_standard_streams()
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    context = Context(Output(json="--json" in options, stdout=sys.stdout, stderr=sys.stderr, stdin=sys.stdin), {})
+    if argv is None:  # this process is ours: no thread shows a traceback either
+        threading.excepthook = lambda unhandled: context.output.note(
+            f"Error: {_unexpected(unhandled.exc_value, context)}"
+        )
     try:
-        return _run(argv, commands)
+        return _run(arguments, commands, context)
     except (BrokenPipeError, UnwritableError):  # nobody reads our words; Python must not try again at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return LauncherError.exit_code
@@ -247,10 +255,7 @@ def _fill_standard_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - it stays open
 
 
-def _run(argv: Sequence[str] | None, commands: Mapping[str, CommandEntry]) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    context = Context(Output(json="--json" in options, stdout=sys.stdout, stderr=sys.stderr, stdin=sys.stdin), {})
+def _run(arguments: list[str], commands: Mapping[str, CommandEntry], context: Context) -> int:
     try:
         code = make_group(commands).main(args=arguments, prog_name=PROGRAM, obj=context, standalone_mode=False)
     except LauncherError as error:
@@ -264,7 +269,8 @@ def _run(argv: Sequence[str] | None, commands: Mapping[str, CommandEntry]) -> in
     except SystemExit as exit_request:  # click's answer to a closed pipe
         return exit_request.code if isinstance(exit_request.code, int) else 1
     except Exception as error:  # noqa: BLE001 - the last resort: a person gets a sentence, the log the traceback
-        return _report_unexpected(error, context)
+        context.output.error(_unexpected(error, context))
+        return LauncherError.exit_code
     return code if isinstance(code, int) else 0
 
 
@@ -275,9 +281,19 @@ def _report_usage(error: click.ClickException, context: Context) -> int:
     return usage.exit_code
 
 
-def _report_unexpected(error: Exception, context: Context) -> int:
+def _unexpected(error: BaseException | None, context: Context) -> LauncherError:
+    """A bug as a sentence; its traceback is kept, or shown while debugging."""
     import traceback
 
+    if (
+        isinstance(error, ModuleNotFoundError)
+        and error.name
+        and error.name.partition(".")[0] not in ("launcher", "webui")
+    ):
+        return LauncherError(
+            f"The package {error.name} is not installed for {sys.executable}.",
+            fix="Run scripts/start, which installs it, or use .venv/bin/tts-launcher.",
+        )
     try:
         config = context.load_config()
     except LauncherError:
@@ -290,8 +306,7 @@ def _report_unexpected(error: Exception, context: Context) -> int:
     else:
         path = _keep_trace(trace, config)
         fix = f"The details are in {path}." if path else "Set LAUNCHER_LOG_LEVEL=debug to see where."
-    context.output.error(LauncherError(f"Something unexpected went wrong: {what}.", fix=fix))
-    return LauncherError.exit_code
+    return LauncherError(f"Something unexpected went wrong: {what}.", fix=fix)
 
 
 def _without_secrets(text: str, config: Config | None) -> str:

@@ -139,5 +139,7 @@ def _named(config: Config, name: str) -> str:
 
     name = name or config.app
     if name == BUILTIN:
-        raise ConfigError("builtin is our own page and engine and has no profile.", fix="Name one of `apps ls`.")
+        raise ConfigError(
+            "builtin is our own page and engine and has no profile.", fix="Name one of `tts-launcher apps ls`."
+        )
     return name

@@ -57,7 +57,7 @@ def verify_command(context: Context, *, names: tuple[str, ...], online: bool, qu
     size = sum(one.size for one in leftovers)
     left = {"leftovers": len(leftovers), "leftover_bytes": size}
     data = {"cache": str(usage.cache), **_report_json(report), "not_compared": silent, **left}
-    context.output.result(data, lambda: _report_text(report, "Mend them with: cache repair"))
+    context.output.result(data, lambda: _report_text(report, "Mend them with: tts-launcher cache repair"))
     if leftovers:
         context.output.note(f"There are {len(leftovers)} leftovers, {size_text(size)}; see: cache prune --leftovers")
     context.output.warnings(f"{name} could not be compared: {reason}" for name, reason in silent.items())
@@ -230,7 +230,7 @@ def _fetch_for(context: Context, config: Config, cache: Path) -> Fetch:
 
     def fetch(staging: Path, repo: str, commit: str, paths: Sequence[str]) -> Path:
         order = ranking.order(endpoints, repo, commit)
-        fetcher = Fetcher(staging, order, config.standard, reporting=reporting)
+        fetcher = Fetcher(staging, order, config.standard, reporting=reporting, shared=config.is_cache_shared)
         selection = Selection(tuple(glob.escape(path) for path in paths))
         try:
             fetched = fetcher.fetch(Wanted(repo, commit, selection))

@@ -89,7 +89,7 @@ def _list_places(context: Context, config: Config) -> None:
     data = {"caches": caches, "unfinished": open_ones}
     lines = [f"{one['kind']:<12} {size_text(one['size_bytes']):>10}  {one['from']}  -> {one['to']}" for one in caches]
     lines += [f"unfinished   {one['root']}  -> {one['target']}: run cache migrate {one['root']}" for one in open_ones]
-    lines += ["Bring one with: cache migrate FROM"] if caches else ["No old cache in the usual places."]
+    lines += ["Bring one with: tts-launcher cache migrate FROM"] if caches else ["No old cache in the usual places."]
     context.output.result(data, "\n".join(lines))
 
 
@@ -168,7 +168,7 @@ def _tree(context: Context, config: Config, cache: Path, wanted: Wanted, offline
     state = look(cache, wanted)
     if state is not None:
         return state.tree
-    if offline or config.standard.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
+    if offline or config.is_offline:
         return None
     reporting = Reporting(note=context.output.note)
     try:

@@ -115,7 +115,7 @@ def select_named(usage: Usage, names: tuple[str, ...]) -> list[Named]:
         entry = lookup(name)
         there = [by_name[part.repo.lower()] for part in entry.parts if part.repo.lower() in by_name]
         if not there:
-            raise ConfigError(f"{name} is not in {usage.cache}.", fix="See what is there with: cache ls")
+            raise ConfigError(f"{name} is not in {usage.cache}.", fix="See what is there with: tts-launcher cache ls")
         found += [Named(one, entry=entry.name) for one in there]
     return found
 
@@ -131,7 +131,8 @@ def _commit(repo: Repo, revision: str) -> str:
     if len(fitting) == 1:
         return fitting[0]
     raise ConfigError(
-        f"{repo.full_name} has no revision {revision} here.", fix="See what is there with: cache ls --revisions"
+        f"{repo.full_name} has no revision {revision} here.",
+        fix="See what is there with: tts-launcher cache ls --revisions",
     )
 
 

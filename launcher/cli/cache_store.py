@@ -104,7 +104,7 @@ def _archived_text(done: list[Pointer], folder: Path, packed: int) -> str:
     size = sum(pointer.size for pointer in done)
     return (
         f"{len(done)} repositories ({size_text(size)}) are in {folder}, which holds {size_text(packed)} now. "
-        "Back with: cache restore NAME"
+        "Back with: tts-launcher cache restore NAME"
     )
 
 

@@ -83,15 +83,17 @@ def command(context: Context, repo: str, file: str, revision: str | None, offlin
     config = context.load_config()
     name, wanted = split_repo(repo, revision, file)
     commit, received = _receipt(config, name, wanted, file)
-    reports, parts = ([], {}) if offline else _probe(config, name, wanted, file)
+    reports, parts = ([], {}) if offline or config.is_offline else _probe(config, name, wanted, file)
     explained = _Explained(name, wanted, file, reports, parts, commit, received)
     if received is None and not any(one.path for one in reports):
+        from launcher.hub.agreement import clause
+
         reasons = (
-            "; ".join(f"{one.url} {one.rejected or 'does not list it'}" for one in reports) or "no receipt names it"
+            "; ".join(clause(one.url, one.rejected or "does not list it") for one in reports) or "no receipt names it"
         )
         raise FetchError(
             f"Nothing is known of {file} in {name} at {wanted}: {reasons}.",
-            fix="Check the names; mirror test REPO shows what each mirror holds.",
+            fix="Check the names; tts-launcher mirror test REPO shows what each mirror holds.",
         )
     context.output.result(explained.to_json(), lambda: _as_text(explained))
 

@@ -51,7 +51,9 @@ def command(
     from launcher.hub.fetch import Fetcher, Reporting
 
     if not names:
-        raise ConfigError("fetch needs the name of a model or a repository.", fix="See the names with: models")
+        raise ConfigError(
+            "fetch needs the name of a model or a repository.", fix="See the names with: tts-launcher models."
+        )
     config = context.load_config()
     wanted = _wanted(names, revision, include, exclude, without_optional=without_optional)
     if offline or config.is_offline:

@@ -46,6 +46,7 @@ class _Outcome:
 @click.option("--speed", type=float, metavar="X", help="1 is the voice's own rate; 0.25 to 4.")
 @click.option("--language", metavar="CODE", help="auto, zh, en or ja.")
 @click.option("--seed", type=int, metavar="N", help="For engines that draw random numbers.")
+@click.option("--quality", type=click.Choice(["off", "mark", "redo"]), help="What to do about what sounds wrong.")
 @click.option("--force", is_flag=True, help="Replace FILE when it exists.")
 @click.pass_obj
 def command(context: Context, /, text: str | None, target: str | None, force: bool, **options: Any) -> None:
@@ -90,6 +91,9 @@ def _write_wav(source: SpeechSource, request: Mapping[str, Any], file: BinaryIO,
             output.progress(Progress.from_json(event))
         elif event["event"] == "queue":
             output.progress(Progress("queue"))
+        elif event["event"] == "mark":
+            for finding in event["findings"]:
+                output.note(f"Segment {event['index'] + 1}: {finding['words']['en']}")
         elif event["event"] == "end":
             outcome = _Outcome(event.get("audio_s"), event.get("synthesis_s"), rate_hz)
     file.flush()

@@ -20,11 +20,11 @@ from launcher.cache.folders import private_opener
 from launcher.cache.layout import instance_paths, prepare
 from launcher.cli.speech_answer import Answer, ChannelConnection, frames_of
 from launcher.config import Config
-from launcher.errors import EngineError, NotRunningError, SpeechError
+from launcher.errors import EngineError, NotRunningError, SpeechError, StartError
 from launcher.frames import Frame
 from launcher.process.child import Child
 from launcher.process.runfile import RunFile, RunRecord
-from launcher.process.snapshot import APP, ENGINE, kind_of
+from launcher.process.snapshot import APP, ENGINE, PAGE, kind_of
 from launcher.progress import Progress
 
 ReportProgress = Callable[[Progress], None]
@@ -145,20 +145,22 @@ class RunningInstance:
                 error = answer.error()
             if answer.status != 503 or time.monotonic() > deadline:
                 raise error
-            engine = self._engine_state()
-            if engine.get("state") == "failed":
-                known = engine.get("error") or {}
-                raise EngineError(known.get("message") or error.message, fix=known.get("fix") or error.fix)
+            page, engine = self._states()
+            for part, kind in ((page, StartError), (engine, EngineError)):
+                if part.get("state") == "failed":
+                    known = part.get("error") or {}
+                    raise kind(known.get("message") or error.message, fix=known.get("fix") or error.fix)
             _report_loading(engine, report)
             time.sleep(_POLL_S)
 
-    def _engine_state(self) -> dict[str, Any]:
+    def _states(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The page's part of the snapshot, and the engine's."""
         with contextlib.closing(Answer(self._connect(_ANSWER_S), "GET", "/api/status", None, self._headers)) as answer:
             snapshot = answer.json()
-        parts = (snapshot.get("components") or {}).items()
-        engines = [part for name, part in parts if kind_of(name) == ENGINE and isinstance(part, dict)]
+        parts = snapshot.get("components") or {}
+        engines = [part for name, part in parts.items() if kind_of(name) == ENGINE and isinstance(part, dict)]
         # Of several engines one that has failed says nothing about the others.
-        return min(engines, key=lambda part: part.get("state") == "failed", default={})
+        return parts.get(PAGE) or {}, min(engines, key=lambda part: part.get("state") == "failed", default={})
 
     def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
         if not self._certificate:

@@ -10,6 +10,7 @@ from launcher.config import mirror_list, package_index, parsers
 from launcher.config.access_keys import ACCESS
 from launcher.config.app_keys import APPS
 from launcher.config.key import PREFIX, Key
+from launcher.config.speech_keys import SPEECH
 from launcher.config.standard_keys import CACHES, NETWORK
 
 __all__ = ["INTERNAL_NAMES", "KEYS", "KEYS_BY_NAME", "PREFIX", "Key"]
@@ -293,30 +294,7 @@ _OWN = (
         "8",
         parsers.whole_number(1, 10_000),
     ),
-    Key(
-        "LAUNCHER_HISTORY",
-        "yes",
-        "Keep every take with its text, parameters and sound: yes or no.",
-        "是否保存每次合成的文本、参数和声音：yes 或 no。",
-        "no",
-        parsers.choice("yes", "no"),
-    ),
-    Key(
-        "LAUNCHER_HISTORY_BYTES",
-        "2GB",
-        "How much sound of takes is kept; the oldest without a star go first.",
-        "历史记录中声音的最大总量；超出时先删除最早且未加星的记录。",
-        "500MB",
-        parsers.size_bytes(1_000_000, 10**13),
-    ),
-    Key(
-        "LAUNCHER_BATCH_BYTES",
-        "4GB",
-        "How much sound of batch jobs is kept; that of the oldest finished jobs goes first.",
-        "批量任务中声音的最大总量；超出时先删除最早完成的任务的声音。",
-        "20GB",
-        parsers.size_bytes(1_000_000, 10**13),
-    ),
+    *SPEECH,
     Key(
         "LAUNCHER_MIRRORS",
         "",

@@ -92,6 +92,7 @@ class Config:
     precision: str
     qwen: str
     cuda_kernel: str
+    quality: str
     idle_unload: float
     engine_python: str
     engine_dir: str

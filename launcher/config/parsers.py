@@ -42,7 +42,8 @@ _SIZE_UNITS = {
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
 _MODEL = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*(@[^:]+)?(:.+)?)?", re.ASCII)
 _GPU = re.compile(r"\d+|-1|GPU-[0-9a-fA-F-]+|MIG-[0-9a-zA-Z/-]+", re.ASCII)
-_PROXY_SCHEMES = ("http", "https", "socks4", "socks5", "socks5h")
+#: ``socks`` is what GNOME writes.
+_PROXY_SCHEMES = ("http", "https", "socks", "socks4", "socks4a", "socks5", "socks5h")
 
 
 class BadValue(ValueError):  # noqa: N818 - it says what the value is
@@ -150,7 +151,9 @@ def engine(value: str) -> str:
 def app(value: str) -> str:
     """``builtin`` or the name of a profile; whether there is such a profile is known when it starts."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", value, re.ASCII):
-        raise BadValue("is not the name of an app.", "Use builtin, index-tts, heygem, or what `apps ls` shows.")
+        raise BadValue(
+            "is not the name of an app.", "Use builtin, index-tts, heygem, or what `tts-launcher apps ls` shows."
+        )
     return value
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from launcher.doctor.finding import FAILED, OK, WARNING, Finding, Ground, listed
+from launcher.errors import ConfigError
 from launcher.hub.endpoints import Endpoint, parse_endpoints
 from launcher.hub.proxies import make_pool
 
@@ -92,7 +93,10 @@ def _ask(endpoint: Endpoint, ground: Ground) -> _Answer | None:
     from urllib3.exceptions import HTTPError
 
     began = time.monotonic()
-    pool = make_pool(endpoint.url, ground.config.standard, maxsize=1, retries=Retry(0))
+    try:
+        pool = make_pool(endpoint.url, ground.config.standard, maxsize=1, retries=Retry(0))
+    except ConfigError:  # a proxy of a kind that fetches cannot use either
+        return None
     try:
         answer = pool.request("HEAD", endpoint.url, redirect=False, timeout=Timeout(connect=ASK_S, read=ASK_S))
     except (HTTPError, OSError):

@@ -175,7 +175,7 @@ def _chosen(ground: Ground, one: Candidate, reason: str) -> EngineChoice:
 def _warnings(one: Candidate, config: Config) -> list[str]:
     name, found = one.recipe.engine, []
     if one.installed is not None and not one.installed.current:
-        found.append(f"{name} was installed from an older lock; renew it with: engine install {name}")
+        found.append(f"{name} was installed from an older lock; renew it with: tts-launcher engine install {name}")
     if one.installed is not None and one.installed.build == "cpu" and one.gpu is not None:
         found.append(f"{name} has a PyTorch without CUDA; to use the GPU: engine install {name} --cuda auto")
     if one.gpu is None and config.device != "cpu":
@@ -188,7 +188,7 @@ def _warnings(one: Candidate, config: Config) -> list[str]:
     elif one.gpu is not None and one.needs_bytes > one.gpu.vram_free_bytes:
         found.append(
             f"{name} needs about {one.needs_bytes / _GB:.1f} GB of GPU memory, of which "
-            f"{one.gpu.vram_free_bytes / _GB:.1f} GB are free; see who holds the rest with: engine ls"
+            f"{one.gpu.vram_free_bytes / _GB:.1f} GB are free; see who holds the rest with: tts-launcher engine ls"
         )
     return found
 

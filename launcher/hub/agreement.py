@@ -91,6 +91,11 @@ def lacking(word: Word, files: Iterable[RemoteFile]) -> frozenset[str]:
     return frozenset(file.path for file in files if not _is_same(there.get(file.path), file))
 
 
+def clause(url: str, reason: str) -> str:
+    """Why a mirror does not serve; the host where the way ended is named only where it is another one."""
+    return f"{url} {reason.replace(f' ({url})', '')}"
+
+
 def nobody_answers(repo: str, silent: Mapping[str, str]) -> FetchError:
     """The error for a repository that no mirror knows."""
     return FetchError(
@@ -174,6 +179,4 @@ def _against(word: Word, pinned: Mapping[str, str]) -> str:
 
 
 def _silence(silent: Mapping[str, str]) -> str:
-    # A reason names the host where the way ended, which is news only where it is not the mirror itself.
-    told = (f"{url} {reason.replace(f' ({url})', '')}" for url, reason in silent.items())
-    return f" ({'; '.join(told)})" if silent else ""
+    return f" ({'; '.join(clause(url, reason) for url, reason in silent.items())})" if silent else ""

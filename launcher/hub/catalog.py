@@ -143,7 +143,7 @@ def lookup(name: str, entries: Sequence[CatalogEntry] | None = None) -> CatalogE
         from difflib import get_close_matches
 
         near = get_close_matches(name.lower(), [entry.name for entry in entries], n=1, cutoff=0.5)
-        hint = f"Did you mean {near[0]}?" if near else "See the names with: models"
+        hint = f"Did you mean {near[0]}?" if near else "See the names with: tts-launcher models."
         raise ConfigError(
             f"There is no model {name!r} in the catalog.", fix=f"{hint} A repository is written org/name."
         )

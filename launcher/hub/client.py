@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from launcher import __version__
+from launcher.errors import ConfigError
 from launcher.hub.proxies import make_pool, proxy_for
 
 if TYPE_CHECKING:
@@ -116,8 +117,15 @@ class Client:
         from urllib3 import Timeout
 
         timeout = Timeout(connect=self._timeouts.connect_s, read=self._timeouts.read_s)
+        try:
+            pool = self._pool(url)
+        except ConfigError:
+            kind = urlsplit(proxy_for(url, self._settings)).scheme
+            raise MirrorFault(
+                "refused", f"is behind a {kind} proxy, which is not supported: set HTTPS_PROXY to its http:// address"
+            ) from None
         with faults_of_urllib3(url):
-            answer: BaseHTTPResponse = self._pool(url).request(
+            answer: BaseHTTPResponse = pool.request(
                 method,
                 url,
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},

@@ -59,7 +59,9 @@ def add_mirror(path: Path, new: MirrorEntry, *, keep_built_in: bool = True) -> N
     text = _read(path) if path.exists() else _NEW_FILE.format(str(keep_built_in).lower())
     before = _parse(path, text)
     if any(isinstance(one, MirrorEntry) and one.url == new.url for one in before):
-        raise ConfigError(f"{path} lists {new.url} already.", fix=f"Edit it there, or run: mirror rm {new.url}")
+        raise ConfigError(
+            f"{path} lists {new.url} already.", fix=f"Edit it there, or run: tts-launcher mirror rm {new.url}"
+        )
     block = "\n".join(["[[mirror]]", *(f"{name} = {_toml(value)}" for name, value in _options(new).items())])
     _replace(path, f"{text.rstrip()}\n\n{block}\n", (*before, new))
 

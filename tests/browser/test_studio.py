@@ -162,7 +162,7 @@ def test_seldom_set_values_are_sent_only_when_they_were_set(visit: Visit, servic
     visitor = visit()
     visitor.wait_for_voices()
     page = visitor.page
-    for gone in ("#tts-advanced", ".tts-seed", ".tts-ways"):
+    for gone in (".tts-generation", ".tts-seed", ".tts-ways"):
         assert not page.is_visible(gone), "the engine has none of it"
     service.info = ABLE
     visitor.reload()

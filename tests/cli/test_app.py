@@ -247,3 +247,32 @@ def test_streams_that_are_closed_or_full_are_no_bug(tmp_path: Path, redirection:
     )
     assert result.returncode == code, result.stderr
     assert "unexpected" not in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_python_without_the_packages_is_a_sentence(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-S", "-m", "launcher", "status"],  # -S: without site-packages
+        cwd=tmp_path,
+        env={**environment(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1 and "scripts/start" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_package_that_is_missing_is_no_bug(failing: Path) -> None:
+    (failing / "failing.py").write_text(
+        FAILING.replace('raise RuntimeError("a bug with " + config.token)', "import nosuch_pkg")
+    )
+    result = run("fail", "bug", cwd=failing, module="failing")
+    assert (
+        result.returncode == 1 and "nosuch_pkg is not installed" in result.stderr and "scripts/start" in result.stderr
+    )
+
+
+def test_a_thread_that_fails_shows_no_traceback(failing: Path) -> None:
+    thread = "import threading; t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join(); return 4"
+    (failing / "failing.py").write_text(FAILING.replace('raise RuntimeError("a bug with " + config.token)', thread))
+    result = run("fail", "bug", cwd=failing, module="failing")
+    assert result.returncode == 4 and "ZeroDivisionError" in result.stderr and "Traceback" not in result.stderr

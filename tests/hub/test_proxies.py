@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.errors import ConfigError
+from launcher.hub.client import Client, MirrorFault
 from launcher.hub.proxies import make_pool, proxy_for
 from tests.servers.hub import HubServer, Repo
 
@@ -52,3 +53,13 @@ def test_a_proxy_of_another_kind_is_named() -> None:
     with pytest.raises(ConfigError, match="socks5") as caught:
         make_pool("https://hub.example", {"ALL_PROXY": "socks5://ada:lovelace@a:1"})
     assert "lovelace" not in str(caught.value)
+
+
+def test_a_mirror_behind_such_a_proxy_is_left_out_and_the_others_are_not() -> None:
+    with HubServer({"org/a": Repo({"config.json": b"{}"})}) as hub:
+        client = Client({"ALL_PROXY": "socks5://127.0.0.1:9", "NO_PROXY": "127.0.0.1"})
+        with pytest.raises(MirrorFault, match=r"behind a socks5 proxy.*HTTPS_PROXY") as caught:
+            client.get_json("https://hub.example/api/models/org/a")
+        assert not caught.value.is_transient
+        assert client.get_json(f"{hub.url}/api/models/org/a")[0]["id"] == "org/a"
+        client.close()

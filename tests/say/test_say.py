@@ -9,11 +9,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import wave
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -175,3 +178,36 @@ def test_an_instance_that_does_not_answer_is_named(data_dir: Path) -> None:
         done = say(data_dir, "one", "-o", "out.wav")
         assert done.returncode == 4, started
         assert b"127.0.0.1:9" in done.stderr
+
+
+class _PageThatFailed(BaseHTTPRequestHandler):
+    """What the supervisor answers while the page is down for good."""
+
+    def _answer(self, status: int, body: dict[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(503, {"error": {"message": "The page starts.", "fix": ""}})
+
+    def do_GET(self) -> None:
+        failed = {"state": "failed", "error": {"message": "The page cannot be built.", "fix": "Mend it."}}
+        self._answer(200, {"components": {"page": failed, "engine": {"state": "ready"}}})
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_nobody_waits_for_a_page_that_failed(data_dir: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _PageThatFailed) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            with instance(data_dir, f"http://127.0.0.1:{server.server_port}"):
+                done = say(data_dir, "one", "-o", "out.wav")
+        finally:
+            server.shutdown()
+    assert done.returncode == 9 and b"The page cannot be built. Mend it." in done.stderr

@@ -74,6 +74,19 @@ def test_starting_costs_no_gigabytes() -> None:
     assert not found, "what only the engines for GPUs need belongs to the extra `gpu`"
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the tags that pip gives what it compiles on Linux")
+def test_starting_compiles_nothing() -> None:
+    """Who has no compiler can start as well: a wheel of an index is for many systems, one made here for Linux alone."""
+    compiled = [
+        item.name
+        for item in metadata.distributions()
+        if item.name
+        and canonicalize_name(item.name) in _names(START)
+        and re.search(r"(?m)^Tag: .*-linux_", item.read_text("WHEEL") or "")
+    ]
+    assert not compiled, "these have no wheel for Linux: make them an extra"
+
+
 def _licence(distribution: metadata.Distribution) -> str:
     """What the package says of its licence: the expression, the field's first line, the classifiers."""
     fields = distribution.metadata

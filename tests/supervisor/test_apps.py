@@ -43,6 +43,13 @@ def test_the_children_understand_their_settings(tmp_path: Path) -> None:
     assert {field.name for field in fields(WorkerSettings)} == set(specs["engine"].settings)
 
 
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:7890", "socks://127.0.0.1:7890/", "http://127.0.0.1:7890"])
+def test_a_proxy_is_for_who_fetches_and_not_for_the_page(tmp_path: Path, proxy: str) -> None:
+    _, specs = make(tmp_path, ALL_PROXY=proxy, https_proxy=proxy)
+    assert not {"ALL_PROXY", "https_proxy"} & set(specs["page"].environment)
+    assert specs["engine"].environment["ALL_PROXY"] == proxy
+
+
 def specs_of(tmp_path: Path, count: int, **settings: str) -> list[ChildSpec]:
     """The engines of so many addresses."""
     environ = {"LAUNCHER_DATA_DIR": str(tmp_path / "data"), **settings}

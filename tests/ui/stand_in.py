@@ -30,18 +30,14 @@ from launcher.frames import MEDIA_TYPE, encode_event, encode_pcm
 from launcher.progress import Progress
 from webui import markup
 from webui.api import encoding
+from webui.api.threads import SLOW_PLACES
 from webui.engine.base import EngineInfo, SpeechRequest, Voice
+from webui.guard import CONTENT_SECURITY_POLICY
 from webui.settings import PageSettings
 from webui.ui.assets import Assets
 from webui.ui.page import mount
 
 RATE_HZ = 24_000
-#: What the service's guard sends with every answer; the page must work under it.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; font-src 'self' data:; "
-    "object-src 'none'; base-uri 'self'"
-)
 INFO = EngineInfo(
     name="sine",
     title={"en": "Sine", "zh": "正弦"},
@@ -91,6 +87,7 @@ class StandIn:
     cancelled: int = 0
     finished: int = 0
     uptime_s: float = 1.0
+    marks: dict[int, dict[str, Any]] = field(default_factory=dict)  # by segment: fields of the event ``mark``
 
     def snapshot(self) -> dict[str, Any]:
         """As `docs/architecture.md` describes it."""
@@ -170,6 +167,8 @@ async def spoken(service: StandIn, request: SpeechRequest) -> AsyncIterator[byte
                 await asyncio.sleep(service.chunk_delay_s)
                 yield encode_pcm(pcm[at : at + int(service.chunk_s * RATE_HZ)].tobytes())
             start += len(pcm)
+            if index in service.marks:
+                yield encode_event("mark", **{"index": index, "findings": [], "redos": 0, **service.marks[index]})
             if broken == "middle" and index == 0:
                 service.break_next = ""
                 await asyncio.sleep(0.2)  # lets the first sound leave before the connection ends
@@ -247,7 +246,10 @@ class Policy:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"content-security-policy", POLICY.encode())]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+                ]
             await send(message)
 
         # A test that ends a connection in the middle raises this; the server then closes it, as a crash would.
@@ -273,6 +275,7 @@ def build(
 ) -> ASGIApp:
     """The application: routes first, then the page; ``tabs`` and ``assets`` as `webui.ui.page.mount` takes them."""
     app = FastAPI()
+    app.state.slow_places = asyncio.Semaphore(SLOW_PLACES)
     app.router.routes += encoding.routes()
     add_routes(app, service)
     return Policy(mount(app, settings=settings(**changes), tabs=tabs, assets=assets))

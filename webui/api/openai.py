@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from launcher.frames import Frame
 from webui.api.body import read_object
+from webui.api.judged import Judged
 from webui.api.offer import Offer
 from webui.api.openai_request import Asked, check_model, model_names, read_asked
 from webui.api.openai_sound import ALWAYS_PIECEWISE, PIECEWISE_FORMATS, as_events, in_one, in_pieces, whole
@@ -77,8 +78,10 @@ async def _answer(
     audio_format, as_sse = asked.audio_format, asked.stream_format == "sse"
     in_parts = _goes_in_pieces(asked)
     if not (in_parts or as_sse):
-        body, media_type = await while_connected(request.receive, whole(spoken, rate_hz, audio_format))
-        return Response(body, media_type=media_type, headers=headers)
+        judged = Judged()
+        sound = whole(judged.frames(spoken), rate_hz, audio_format)
+        body, media_type = await while_connected(request.receive, sound)
+        return Response(body, media_type=media_type, headers={**headers, **judged.headers})
     pieces = (in_pieces if in_parts else in_one)(spoken, rate_hz, audio_format)
     media_type = MEDIA_TYPES[audio_format]
     if as_sse:

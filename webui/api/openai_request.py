@@ -32,7 +32,7 @@ MAX_CURVE_POINTS = 200
 #: Fields that `SpeechRequest` has under the same name; ``null`` is the same as leaving one out.
 REQUEST_FIELDS = (
     *("speed", "emotion", "intensity", "language", "seed", "reference", "emotion_mode", "emotion_reference"),
-    *("emotion_text", "random_emotion", "duration_factor", "glossary", "generation", "markup"),
+    *("emotion_text", "random_emotion", "duration_factor", "glossary", "generation", "markup", "quality", "redos"),
 )
 #: Names the fields of a request that had no effect, and what was understood of its instructions.
 IGNORED_HEADER, UNDERSTOOD_HEADER = "X-Ignored-Fields", "X-Instructions"

@@ -17,7 +17,9 @@ from webui.engine.request import (
     GENERATION_RANGES,
     MAX_EMOTION_TEXT_CHARS,
     MAX_GLOSSARY_TERMS,
+    MAX_REDOS,
     MAX_REFERENCE_CHARS,
+    QUALITIES,
     SPEED_RANGE,
 )
 
@@ -178,6 +180,8 @@ def _own_fields() -> Json:
         "glossary": {"type": "object", "maxProperties": MAX_GLOSSARY_TERMS, "additionalProperties": TEXT},
         "generation": {"type": "object", "properties": generation, "additionalProperties": False},
         "markup": {"type": "boolean", "description": "whether tags in the input are followed"},
+        "quality": {"enum": list(QUALITIES), "description": "what is done about segments that sound wrong"},
+        "redos": {"type": "integer", "minimum": 0, "maximum": MAX_REDOS},
         "use_glossary": {"type": "boolean"},
         "keep": {"type": "boolean"},
     }

@@ -30,6 +30,7 @@ __all__ = [
     "Pcm",
     "ReportProgress",
     "ReportsWhileSpeaking",
+    "Respeaker",
     "Segment",
     "ShowsSymbols",
     "SpeechRequest",
@@ -62,10 +63,13 @@ class AudioChunk:
     Attributes:
         pcm: shape (samples,), int16, at `EngineInfo.sample_rate_hz`; the pause that follows is included.
         segment: the segment it belongs to; one segment may give several chunks.
+        ends: whether nothing of its segment follows. An engine that makes the next segment only after this is said, in
+            a chunk without sound if need be, lets a segment be looked at as soon as it is whole.
     """
 
     pcm: Pcm
     segment: Segment
+    ends: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,8 @@ class EngineInfo:
         languages: codes it can speak in this installation.
         device: ``cpu`` or ``cuda:0``.
         capabilities: words among ``emotion_vector``, ``emotion_reference``, ``emotion_text``, ``random_emotion``,
-            ``clone``, ``seed``, ``duration``, ``glossary``, ``generation_parameters``, ``readings`` (it is `Reader`).
+            ``clone``, ``seed``, ``duration``, ``glossary``, ``generation_parameters``, ``readings`` (it is `Reader`),
+            ``redo`` (it is `Respeaker`).
         notes: one or two sentences for people, by language code: what kind of voice this is, what others add.
         speed_range: smallest and largest `SpeechRequest.speed`.
         weights: what it speaks with: commit of each repository, or digest of each file; may be empty before
@@ -237,6 +242,18 @@ class ShowsSymbols(Protocol):
 
     def symbols(self, request: SpeechRequest, segment: Segment) -> tuple[int, str]:
         """How many symbols or tokens a segment of ``request`` is, and, where they can be read, the symbols."""
+
+
+@runtime_checkable
+class Respeaker(Protocol):
+    """An engine with seeds that can speak one segment again; it has the capability ``redo``."""
+
+    def respeak(self, request: SpeechRequest, segment: Segment, cancellation: Cancellation) -> Iterator[AudioChunk]:
+        """Speaks one of `Engine.segments` of ``request`` alone, with the request's seed.
+
+        Called while a `Engine.synthesize` of the same text rests behind that segment; what follows there sounds as if
+        nothing had been spoken again. Raises what `Engine.synthesize` raises.
+        """
 
 
 @runtime_checkable

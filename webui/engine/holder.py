@@ -24,6 +24,7 @@ from webui.engine.performance import Performance
 
 if TYPE_CHECKING:  # numpy costs more than everything that `/health` needs; the engine's thread imports it
     from webui.engine.base import Cancellation, Engine, EngineInfo, SpeechRequest, WordReading
+    from webui.engine.checking import Ear
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ class EngineHolder:
         create: makes the engine, not loaded; imports what it needs; runs in the engine's thread.
         on_progress: told about every step of loading, in the engine's thread.
         on_lost: called when nothing can be computed in this process any more; does not return where that ends it.
+        usual_quality: what `SpeechRequest.quality` means by ``auto``.
+        ear: listens to what is spoken, where it is looked at.
     """
 
     def __init__(
@@ -51,8 +54,13 @@ class EngineHolder:
         create: Callable[[], Engine],
         on_progress: Callable[[Progress], None],
         on_lost: Callable[[], object] = lambda: None,
+        *,
+        usual_quality: str = "off",
+        ear: Ear | None = None,
     ) -> None:
         self.name = name
+        self._usual_quality = usual_quality
+        self._ear = ear
         self.state = "loading"
         self.error: LauncherError | None = None
         self.progress: Progress | None = None
@@ -176,6 +184,8 @@ class EngineHolder:
     def _unload(self) -> None:
         if self._engine is not None and self.state == "ready":
             self._engine.unload()
+            if self._ear is not None:
+                self._ear.close()
             self.state = "unloaded"
 
     def _loaded_engine(self) -> Engine:
@@ -208,7 +218,7 @@ class EngineHolder:
             engine = self._loaded_engine()
             info = engine.info()
             check_offer(request, info)
-            performance = Performance(engine, info, request)
+            performance = Performance(engine, info, request, usual_quality=self._usual_quality, ear=self._ear)
             with _told(engine, pipe, performance):
                 for frame in performance.frames(cancellation):
                     pipe.put(frame)

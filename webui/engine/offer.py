@@ -21,6 +21,7 @@ _NEEDS: tuple[tuple[str, str, Callable[[SpeechRequest], bool]], ...] = (
     ("random_emotion", "random_emotion", lambda request: request.random_emotion),
     ("duration", "duration_factor", lambda request: request.duration_factor != 1.0),
     ("glossary", "glossary", lambda request: bool(request.glossary)),
+    ("redo", "quality", lambda request: request.quality == "redo"),
     ("generation_parameters", "generation", lambda request: bool(request.generation.given())),
 )
 

@@ -6,6 +6,7 @@ cannot do of a tag is left out and named in ``start``; this module needs neither
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from webui import markup
 
 if TYPE_CHECKING:  # numpy costs more than everything that `/health` needs; the engine's thread imports it
     from webui.engine.base import Cancellation, Engine, EngineInfo, Segment, SpeechRequest
+    from webui.engine.checking import Checker, Ear, Piece
 
 #: PCM bytes of one frame: 1.4 s at 24 kHz; large enough to be cheap, small enough for flow control to bite.
 FRAME_PCM_BYTES = 64 * 1024
@@ -47,18 +49,36 @@ class Performance:
         engine: that will speak.
         info: of the engine.
         request: what to say.
+        usual_quality: what `SpeechRequest.quality` means by ``auto``.
+        ear: listens to the segments, where they are looked at; ``None``: there is none.
 
     Raises:
         SpeechError: for a wrong tag, or a text with nothing to say.
     """
 
-    def __init__(self, engine: Engine, info: EngineInfo, request: SpeechRequest) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        info: EngineInfo,
+        request: SpeechRequest,
+        *,
+        usual_quality: str = "off",
+        ear: Ear | None = None,
+    ) -> None:
+        from webui.engine.checking import Checker, mode_of
+
+        self._quality = mode_of(request, info, usual_quality)
+        if self._quality == "redo" and request.seed is None:
+            request = replace(request, seed=secrets.randbits(32))  # from which those of further tries follow
+        self._checker: Checker = Checker(engine, info, request, self._quality, ear)
         self._engine = engine
         self._rate_hz = info.sample_rate_hz
         self._seed = request.seed
         self.parts, self.ignored = _plan(engine, info, request)
         self.segments = [segment for part in self.parts for segment in part.segments]
         self._begun = 0  # segments of the parts before the one that is spoken
+        self._samples, self._current, self._started = 0, -1, 0.0
+        self._marked = self._redos = 0
 
     def shown_segments(self) -> list[dict[str, Any]]:
         """Every segment as JSON, with what its tags say: ``emotion``, ``speed``, ``pause_s`` (silence before it) where
@@ -90,38 +110,53 @@ class Performance:
 
     def frames(self, cancellation: Cancellation) -> Iterator[bytes]:
         """Speaks, as pieces of whole frames; see `webui.engine.base.Engine.synthesize` for what it raises."""
-        started = time.monotonic()
+        self._started = time.monotonic()
         notes = {"ignored": list(self.ignored)} if self.ignored else {}
-        yield encode_event("start", sample_rate_hz=self._rate_hz, segments=self.shown_segments(), **notes)
-        samples, current = 0, -1
+        start = {"sample_rate_hz": self._rate_hz, "segments": self.shown_segments(), "quality": self._quality}
+        yield encode_event("start", **start, **notes)
         for part in self.parts:
             silence = round(part.pause_s * self._rate_hz)
             yield from _pcm_frames(bytes(2 * silence))
-            samples += silence
+            self._samples += silence
             if part.request is None:
                 break
-            first = self._begun = part.segments[0].index
-            for chunk in self._engine.synthesize(part.request, cancellation):
-                index = first + chunk.segment.index
-                news = b""
-                if index != current:
-                    current = index
-                    if current:
-                        news = encode_event("progress", **self._progress(current, started).to_json())
-                    news += encode_event("segment", index=current, text=chunk.segment.text, start_sample=samples)
-                # What comes at one moment travels as one piece.
-                frames = _pcm_frames(chunk.pcm.astype("<i2", copy=False).tobytes())
-                if piece := news + next(frames, b""):
-                    yield piece
-                yield from frames
-                samples += len(chunk.pcm)
+            self._begun = part.segments[0].index
+            for piece in self._checker.speak(part.request, self._begun, cancellation):
+                yield from self._frames_of(piece)
+        looked_at = {} if self._quality == "off" else {"marked": self._marked, "redos": self._redos}
         yield encode_event(
             "end",
-            samples=samples,
-            audio_s=round(samples / self._rate_hz, 3),
-            synthesis_s=round(time.monotonic() - started, 3),
+            samples=self._samples,
+            audio_s=round(self._samples / self._rate_hz, 3),
+            synthesis_s=round(time.monotonic() - self._started, 3),
             seed=self._seed,
+            **looked_at,
         )
+
+    def _frames_of(self, piece: Piece) -> Iterator[bytes]:
+        from webui.engine.checking import Redo, Verdict
+
+        if isinstance(piece, Redo):
+            yield encode_event("progress", **Progress("redo", self._begun + piece.index, len(self.segments)).to_json())
+        elif isinstance(piece, Verdict):
+            self._marked += bool(piece.findings)
+            self._redos += piece.redos
+            if not piece.is_silent:
+                yield encode_event("mark", **piece.to_json(self._begun))
+        else:
+            index = self._begun + piece.segment.index
+            news = b""
+            if index != self._current:
+                self._current = index
+                if index:
+                    news = encode_event("progress", **self._progress(index, self._started).to_json())
+                news += encode_event("segment", index=index, text=piece.segment.text, start_sample=self._samples)
+            # What comes at one moment travels as one piece.
+            frames = _pcm_frames(piece.pcm.astype("<i2", copy=False).tobytes())
+            if together := news + next(frames, b""):
+                yield together
+            yield from frames
+            self._samples += len(piece.pcm)
 
     def whole(self, progress: Progress) -> Progress:
         """What an engine tells of the part that it speaks, as progress of all parts."""

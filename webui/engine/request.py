@@ -19,6 +19,11 @@ SPEED_RANGE = (0.25, 4.0)
 DURATION_RANGE = (0.5, 2.0)
 #: Where the emotion comes from; ``auto`` decides by what is given.
 EMOTION_MODES = ("auto", "voice", "recording", "vector", "text")
+#: What is done about a segment that sounds wrong: nothing is looked for, it is marked, or it is spoken again; ``auto``
+#: is what the instance usually does.
+QUALITIES = AUTO, OFF, MARK, REDO = ("auto", "off", "mark", "redo")
+#: Most segments of one request that may be spoken again, and how many when nothing is said.
+MAX_REDOS, USUAL_REDOS = 100, 8
 #: Longest description of an emotion, and path of a recording, in characters.
 MAX_EMOTION_TEXT_CHARS, MAX_REFERENCE_CHARS = 1000, 4096
 #: Most terms of a glossary, and the longest term or reading in characters.
@@ -120,6 +125,8 @@ class SpeechRequest:
         markup: whether the tags of `webui.markup` in ``text`` are followed; otherwise they are spoken as they stand.
         glossary: pairs of a term and how it is read; the longest term wins, upper and lower case are the same.
         generation: how the engine draws speech.
+        quality: one of `QUALITIES`: what is done about segments that sound wrong.
+        redos: with ``redo``: how often segments of this request are spoken again, all of them together.
     """
 
     text: str
@@ -138,6 +145,8 @@ class SpeechRequest:
     markup: bool = False
     glossary: tuple[tuple[str, str], ...] = ()
     generation: GenerationParameters = field(default_factory=GenerationParameters)
+    quality: str = AUTO
+    redos: int = USUAL_REDOS
 
     def __post_init__(self) -> None:
         if not self.text.strip():
@@ -160,6 +169,19 @@ class SpeechRequest:
             if len(getattr(self, name)) > limit:
                 raise SpeechError(f"{name} is longer than {limit} characters.", param=name, code=f"{name}_too_long")
         self._check_emotion_mode()
+        self._check_quality()
+
+    def _check_quality(self) -> None:
+        if self.quality not in QUALITIES:
+            raise SpeechError(
+                f"quality={self.quality!r:.40} is not known.",
+                fix=f"Use one of {', '.join(QUALITIES)}.",
+                param="quality",
+                code="unknown_quality",
+            )
+        _check_number("redos", self.redos, 0, MAX_REDOS)
+        if not isinstance(self.redos, int):
+            raise SpeechError(f"redos={self.redos!r:.40} is no whole number.", param="redos")
 
     def _check_emotion_mode(self) -> None:
         if self.emotion_mode not in EMOTION_MODES:
@@ -222,7 +244,7 @@ class SpeechRequest:
         return "vector" if self.emotion.total else "voice"
 
 
-_TEXTS = ("text", "voice", "language", "reference", "emotion_mode", "emotion_reference", "emotion_text")
+_TEXTS = ("text", "voice", "language", "reference", "emotion_mode", "emotion_reference", "emotion_text", "quality")
 
 
 def _read_emotion(emotion: object) -> EmotionVector:

@@ -23,6 +23,7 @@ from webui.settings import WorkerSettings, parse_settings
 
 if TYPE_CHECKING:
     from webui.engine.base import Engine
+    from webui.engine.checking import Ear
     from webui.engine.holder import EngineHolder
     from webui.engine.serving import ChildServer
 
@@ -68,7 +69,15 @@ class Worker:
         from webui.engine.service import create_service
         from webui.engine.serving import ChildServer
 
-        self._holder = EngineHolder(self._settings.engine, self._create_engine, self._reporter.progress, _end_lost)
+        options = self._settings.options
+        self._holder = EngineHolder(
+            self._settings.engine,
+            self._create_engine,
+            self._reporter.progress,
+            _end_lost,
+            usual_quality=options.get("quality") or "off",
+            ear=_ear(self._settings),
+        )
         service = create_service(self._holder, self._settings.token)
         holder = self._holder
         self._server = ChildServer(
@@ -123,6 +132,17 @@ class Worker:
             if left_s <= 0:
                 self._reporter.idle()
             await asyncio.sleep(max(left_s, IDLE_POLL_S))
+
+
+def _ear(settings: WorkerSettings) -> Ear | None:
+    """What reads speech back; ``None`` where its packages are not installed."""
+    python = settings.options.get("listening_python")
+    if not python:
+        return None
+    from webui.quality.ear import ListeningProcess
+
+    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(settings.cache_dir) / "huggingface" / "hub")
+    return ListeningProcess((python, "-u", "-m", "webui.quality.recogniser"), cache, settings.threads)
 
 
 def _end_lost() -> None:

@@ -7,7 +7,7 @@ speaks by itself, of which stretching does at most `MAX_STRETCH`; what is too lo
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from webui.audio import Pcm
@@ -38,6 +38,7 @@ class Spoken:
         seed: with which, where that is known.
         fit: empty, or ``slot_s``, ``natural_s``, ``length_s``, and what was done: ``speed``, ``duration_factor``,
             ``stretch``, ``overrun_s``.
+        findings: what is suspicious about it, by name (`webui.quality.findings`).
     """
 
     pcm: Pcm
@@ -45,6 +46,7 @@ class Spoken:
     synthesis_s: float
     seed: int | None
     fit: Mapping[str, Any]
+    findings: tuple[str, ...] = ()
 
     @property
     def length_s(self) -> float:
@@ -84,12 +86,12 @@ async def speak_fitted(
         factor = min(best.length_s / slot_s, MAX_STRETCH, left)
         if factor > 1.0 and best.length_s > slot_s + TOLERANCE_S:
             samples = max(int(len(best.pcm) / factor), 1)
-            best = Spoken(stretch(best.pcm, best.sample_rate_hz, samples), best.sample_rate_hz, 0.0, best.seed, {})
+            best = replace(best, pcm=stretch(best.pcm, best.sample_rate_hz, samples))
             fit["stretch"] = round(factor, 3)
     fit["length_s"] = round(best.length_s, 3)
     if best.length_s > slot_s + TOLERANCE_S:
         fit["overrun_s"] = round(best.length_s - slot_s, 3)
-    return Spoken(best.pcm, best.sample_rate_hz, synthesis_s, best.seed, fit)
+    return replace(best, synthesis_s=synthesis_s, fit=fit)
 
 
 def _quicker(request: Mapping[str, Any], factor: float, info: EngineInfo) -> dict[str, float]:
@@ -103,5 +105,4 @@ def _quicker(request: Mapping[str, Any], factor: float, info: EngineInfo) -> dic
 
 
 def _trimmed(spoken: Spoken) -> Spoken:
-    pcm = without_edges(spoken.pcm, spoken.sample_rate_hz)
-    return Spoken(pcm, spoken.sample_rate_hz, spoken.synthesis_s, spoken.seed, {})
+    return replace(spoken, pcm=without_edges(spoken.pcm, spoken.sample_rate_hz), fit={})

@@ -102,7 +102,7 @@ class JobRow:
         message, fix: why it failed.
         file: of its sound; empty when there is none.
         samples, sample_rate_hz: of its sound.
-        fit: how it was fitted to its times, see `webui.jobs.fitting`.
+        fit: how it was fitted to its times, see `webui.jobs.fitting`; ``findings``: what is suspicious about it.
         changed: larger after every change.
     """
 
@@ -131,11 +131,6 @@ class JobRow:
     def audio_s(self) -> float:
         """Seconds of its sound."""
         return self.samples / self.sample_rate_hz if self.sample_rate_hz else 0.0
-
-    @property
-    def is_timed(self) -> bool:
-        """Whether it has its time, as a subtitle."""
-        return self.start_s is not None and self.end_s is not None
 
     def to_json(self) -> dict[str, Any]:
         """The row for programs and for the page."""

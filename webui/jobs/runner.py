@@ -194,7 +194,8 @@ class Runner:
         path = self._store.parts / f"{uuid.uuid4().hex}.wav"
         try:
             _write(path, spoken)
-            facts = (len(spoken.pcm), spoken.sample_rate_hz, spoken.synthesis_s, spoken.seed, spoken.fit)
+            fit = {**spoken.fit, "findings": list(spoken.findings)} if spoken.findings else spoken.fit
+            facts = (len(spoken.pcm), spoken.sample_rate_hz, spoken.synthesis_s, spoken.seed, fit)
             self._store.finish(row, Result(path, *facts))
         except OSError as error:
             raise StorageError(
@@ -219,6 +220,7 @@ async def _collect(frames: AsyncGenerator[Frame, None]) -> Spoken:
         LauncherError: what speaking raised.
     """
     pcm, rate_hz, synthesis_s, seed = bytearray(), 0, 0.0, None
+    findings: dict[str, None] = {}
     try:
         async with contextlib.aclosing(frames):
             async for frame in frames:
@@ -229,6 +231,9 @@ async def _collect(frames: AsyncGenerator[Frame, None]) -> Spoken:
                 if event.get("event") == "start":
                     rate_hz = int(event["sample_rate_hz"])
                     pcm.clear()  # a second start: the engine died, and speaks it all again
+                    findings.clear()
+                elif event.get("event") == "mark":
+                    findings |= dict.fromkeys(str(finding["kind"]) for finding in event.get("findings", ()))
                 elif event.get("event") == "end":
                     synthesis_s, seed = float(event.get("synthesis_s") or 0.0), event.get("seed")
     except EngineAwayError as error:
@@ -236,4 +241,5 @@ async def _collect(frames: AsyncGenerator[Frame, None]) -> Spoken:
         raise
     if not pcm or not rate_hz:
         raise SpeechError("Nothing was said of it.", fix="Give the row some words.", code="nothing_said")
-    return Spoken(np.frombuffer(bytes(pcm), "<i2"), rate_hz, synthesis_s, seed if isinstance(seed, int) else None, {})
+    known_seed = seed if isinstance(seed, int) else None
+    return Spoken(np.frombuffer(bytes(pcm), "<i2"), rate_hz, synthesis_s, known_seed, {}, tuple(findings))

@@ -163,6 +163,8 @@ class Recorder:
                 self._voices.count_use(draft.origin.voices)
         elif name == "segment":
             self._mark(draft, event)
+        elif name == "mark":
+            self._remark(draft, event)
         elif frame.kind == PCM and self._history is not None and not draft.lost:
             try:
                 if draft.file is None:
@@ -184,6 +186,13 @@ class Recorder:
         index = int(event.get("index", -1))
         if 0 <= index < len(draft.segments) and draft.sample_rate_hz:
             draft.segments[index]["start_s"] = round(int(event.get("start_sample", 0)) / draft.sample_rate_hz, 3)
+
+    @staticmethod
+    def _remark(draft: _Draft, event: Mapping[str, Any]) -> None:
+        """What was thought of a segment, and with which seed it was spoken when that is its own."""
+        index = int(event.get("index", -1))
+        if 0 <= index < len(draft.segments):
+            draft.segments[index] |= {name: event[name] for name in ("findings", "redos", "seed") if event.get(name)}
 
     def _end(self, draft: _Draft, event: Mapping[str, Any]) -> None:
         if draft.skipped:

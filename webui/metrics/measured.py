@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from launcher.frames import EVENT, PCM, Frame
 from webui.metrics.requests import CANCELLED, DONE, FAILED, RequestMetrics, route_of
+from webui.quality.findings import KINDS as FINDINGS
 
 
 class Measured:
@@ -54,7 +55,12 @@ class Measured:
         if self._silent and frame.kind == PCM:
             self._silent = False
             self._metrics.first_audio.observe(time.perf_counter() - self._began)
-        if name == "end":
+        if name == "mark":
+            self._metrics.redos.inc(int(event.get("redos") or 0))
+            for finding in event.get("findings") or ():
+                if finding.get("kind") in FINDINGS:
+                    self._metrics.marks.labels(finding["kind"]).inc()
+        elif name == "end":
             self._end(float(event.get("audio_s") or 0.0), float(event.get("synthesis_s") or 0.0))
 
     def _end(self, audio_s: float, synthesis_s: float) -> None:

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 
 from launcher.errors import LauncherError, SpeechError
 from webui.engine.client import EngineAwayError
+from webui.quality.findings import KINDS as FINDINGS
 from webui.queueing import QueueFullError
 
 #: From a cached answer to a long text on a slow processor.
@@ -58,6 +59,8 @@ class RequestMetrics:
         self.audio = Counter("tts_audio_seconds", "Sound that was made.", registry=registry)
         self.requests = Counter("tts_requests", "Spoken requests, by how they ended.", ("outcome",), registry=registry)
         self.errors = Counter("tts_errors", "Requests that were refused or failed.", ("kind",), registry=registry)
+        self.marks = Counter("tts_marked_segments", "Findings about segments of speech.", ("kind",), registry=registry)
+        self.redos = Counter("tts_redone_segments", "Segments that were spoken again.", registry=registry)
         self.answers = Counter("tts_http_answers", "Answers on the port.", ("route", "status"), registry=registry)
         self._counted: WeakSet[BaseException] = WeakSet()
         # There from the start, so that the first one is seen as a rise.
@@ -65,6 +68,8 @@ class RequestMetrics:
             self.requests.labels(end)
         for kind in KINDS:
             self.errors.labels(kind)
+        for kind in FINDINGS:
+            self.marks.labels(kind)
 
     def count_error(self, error: BaseException) -> None:
         """Counts what a request ended with, once, however many hands it goes through."""

@@ -134,14 +134,22 @@ class IndexTTS:
     def synthesize(self, request: SpeechRequest, cancellation: Cancellation) -> Iterator[AudioChunk]:
         """See `webui.engine.base.Engine.synthesize`."""
         with losses_named():
-            yield from self._spoken(request, cancellation)
+            yield from self._spoken(request, self.segments(request), cancellation)
 
-    def _spoken(self, request: SpeechRequest, cancellation: Cancellation) -> Iterator[AudioChunk]:
+    def respeak(self, request: SpeechRequest, segment: Segment, cancellation: Cancellation) -> Iterator[AudioChunk]:
+        """See `webui.engine.base.Respeaker`."""
+        with losses_named(), self._require_speaker().randomness_kept():
+            yield from self._spoken(request, [segment], cancellation)
+
+    def _spoken(
+        self, request: SpeechRequest, segments: list[Segment], cancellation: Cancellation
+    ) -> Iterator[AudioChunk]:
+        """The sound of some of a request's segments."""
         from webui.engine.indextts.speaking import Watch
 
         speaker = self._require_speaker()
-        segments = self.segments(request)
-        watch = Watch(cancellation, self._report, segments=len(segments))
+        count = len(self.segments(request))
+        watch = Watch(cancellation, self._report, segments=count)
         watch.diffusion_steps = request.generation.diffusion_steps or watch.diffusion_steps
         arguments = self._arguments(request, speaker, watch)
         _log.info("speaking %d segments with seed %d", len(segments), speaker.seed(request.seed))
@@ -150,8 +158,9 @@ class IndexTTS:
             text = apply_glossary(segment.text, request.glossary)
             say = functools.partial(_say, speaker, segment.language, arguments, watch)
             for pcm in speak_or_halve(text, say, is_full=is_full, make_room=give_back):
-                last = segment.index == len(segments) - 1
+                last = segment.index == count - 1
                 yield AudioChunk(pcm if last else np.concatenate([pcm, _PAUSE]), segment)
+            yield AudioChunk(_PAUSE[:0], segment, ends=True)
 
     def unload(self) -> None:
         """Gives weights, voices and the card's memory back."""
@@ -332,7 +341,7 @@ class IndexTTS:
         return self._speaker
 
     def _capabilities(self) -> tuple[str, ...]:
-        named = ["clone", "emotion_vector", "emotion_reference", "random_emotion", "seed", "glossary"]
+        named = ["clone", "emotion_vector", "emotion_reference", "random_emotion", "seed", "redo", "glossary"]
         named.append("generation_parameters")
         ready = self._files is not None and self._files.qwen_dir is not None and self._text_emotion() is not None
         if ready and self._placement.text_emotion:

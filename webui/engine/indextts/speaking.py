@@ -13,6 +13,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,20 @@ class Speaker:
         np.random.seed(seed)
         torch.manual_seed(seed)
         return seed
+
+    @contextmanager
+    def randomness_kept(self) -> Iterator[None]:
+        """While the block runs anything may be drawn; afterwards every generator stands where it stood before."""
+        before = (random.getstate(), np.random.get_state(), torch.get_rng_state())
+        cards = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
+            torch.set_rng_state(before[2])
+            if cards:
+                torch.cuda.set_rng_state_all(cards)
 
     def accepts(self, name: str) -> bool:
         """Whether upstream's ``infer`` has this argument."""

@@ -169,10 +169,13 @@ class KokoroEngine:
         run = Run(cancellation)
         spoken = False
         for segment in self.segments(request):
+            whole = False
             for pcm in _speak_segment(loaded, segment, delivery, run):
                 cancellation.check()
-                spoken = True
+                spoken = whole = True
                 yield AudioChunk(pcm, segment)
+            if whole:
+                yield AudioChunk(_silence(0.0), segment, ends=True)
         if not spoken:
             raise SpeechError(
                 "text holds nothing that this voice can say.",

@@ -2,6 +2,7 @@
 // takes it, and only what was set is sent.
 
 import { el, write } from "./dom.js";
+import { QualityChoice } from "./quality.js";
 import { onLanguage, t } from "./texts.js";
 
 /** Name, smallest, largest, step, and what the official page begins with. */
@@ -28,6 +29,7 @@ export class AdvancedPanel {
   #draw = el("input", { type: "checkbox", id: "tts-do-sample" });
   #drawWords = el("label", { for: "tts-do-sample" });
   #drawing;
+  #quality;
 
   constructor(panel, engine, { values, open, onChange, onOpen }) {
     this.#engine = engine;
@@ -36,7 +38,8 @@ export class AdvancedPanel {
     this.#drawing = el("div", { class: "tts-generation" }, el("span", { class: "tts-check" }, this.#draw, this.#drawWords));
     const duration = this.#row(...DURATION);
     for (const number of NUMBERS) this.#drawing.append(this.#row(...number));
-    const details = el("details", { open }, el("summary", {}, this.#title), duration, this.#drawing, this.#reset);
+    this.#quality = new QualityChoice(engine, () => this.#tell());
+    const details = el("details", { open }, el("summary", {}, this.#title), this.#quality.node, duration, this.#drawing, this.#reset);
     details.addEventListener("toggle", () => onOpen(details.open));
     panel.append(details);
     panel.hidden = true;
@@ -49,17 +52,21 @@ export class AdvancedPanel {
   /** The fields of a request: only what was set and what the engine takes. */
   get request() {
     const { duration_factor: duration, ...generation } = this.#values;
-    const request = {};
+    const request = { ...this.#quality.request };
     if (this.#can("duration") && duration !== undefined) request.duration_factor = duration;
     if (this.#can("generation_parameters") && Object.keys(generation).length) request.generation = generation;
     return request;
   }
 
   /** Takes over a request's values; what it does not set is the engine's again. */
-  use({ generation, duration_factor: duration }) {
-    if (generation === undefined && duration === undefined) return;
-    this.#fill({ ...(typeof generation === "object" ? generation : {}), duration_factor: duration });
-    this.#onChange(this.#values);
+  use({ generation, duration_factor: duration, quality, redos }) {
+    if ([generation, duration, quality].every((value) => value === undefined)) return;
+    this.#fill({ ...(typeof generation === "object" ? generation : {}), duration_factor: duration, quality, redos });
+    this.#tell();
+  }
+
+  #tell() {
+    this.#onChange({ ...this.#values, ...this.#quality.request });
   }
 
   #fill(values) {
@@ -73,6 +80,7 @@ export class AdvancedPanel {
     }
     this.#draw.checked = values?.do_sample !== false;
     if (values?.do_sample === false) this.#values.do_sample = false;
+    this.#quality.use(values ?? {});
   }
 
   #row(name, low, high, step, initial) {
@@ -92,12 +100,12 @@ export class AdvancedPanel {
   #set(name, value) {
     if (value === undefined) delete this.#values[name];
     else this.#values[name] = value;
-    this.#onChange(this.#values);
+    this.#tell();
   }
 
   #clear() {
     this.#fill({});
-    this.#onChange(this.#values);
+    this.#tell();
   }
 
   #can(word) {
@@ -106,8 +114,9 @@ export class AdvancedPanel {
 
   #offer() {
     const [draws, lasts] = [this.#can("generation_parameters"), this.#can("duration")];
-    this.panel.hidden = !draws && !lasts;
+    this.panel.hidden = !this.#engine.info;
     this.#drawing.hidden = !draws;
+    this.#reset.hidden = !draws && !lasts;
     this.#rows.get("duration_factor").input.parentElement.hidden = !lasts;
   }
 

@@ -71,6 +71,7 @@ export class Player {
     this.#take?.sound.close();
     this.#empty(kept);
     this.#wave.push(kept.pcm, kept.seconds);
+    this.#suspect(kept);
     this.#progress(kept.segments.length, kept.segments.length);
     this.#say("player_kept", { time: clock(kept.seconds) });
     this.#state("done");
@@ -123,6 +124,8 @@ export class Player {
       }),
       onQueue: mine((position) => position > 0 && this.#say("player_queue", { position })),
       onGrammar: mine(() => this.#say("player_grammar")),
+      onRedo: mine((n) => this.#say("player_redo", { n })),
+      onMark: mine(() => this.#suspect(take)),
       onStart: mine(() => {
         this.#wave.begin(take.rateHz);
         this.#state("working", "generate_busy");
@@ -156,10 +159,17 @@ export class Player {
     this.#offer(kept);
   }
 
+  /** Shows in the waveform which segments sound wrong. */
+  #suspect(take) {
+    const spans = take.segments.map((segment, at) => [segment.findings?.length, take.span(at)]);
+    this.#wave.suspect(spans.filter(([found, span]) => found && span).map(([, span]) => span.map((sample) => sample / take.rateHz)));
+  }
+
   /** Makes the file; `playAt` is where it is heard at once, null: not. */
   async #offer(kept, playAt = null) {
     const file = await fileOf(kept, "wav", false);
     if (kept !== this.#take) return;
+    this.#suspect(kept);
     this.#address = URL.createObjectURL(file);
     this.#audio.src = this.#address;
     this.#wave.mark(kept.segments.filter((segment) => segment.start).map((segment) => segment.start / kept.rateHz));

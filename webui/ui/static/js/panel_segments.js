@@ -4,6 +4,7 @@
 import { Curve } from "./curve.js";
 import { clock, el, icon, write } from "./dom.js";
 import { MOODS } from "./moods.js";
+import { findingsOf } from "./quality.js";
 import { pause, route } from "./server.js";
 import { tagged } from "./tags.js";
 import { has, onLanguage, t } from "./texts.js";
@@ -77,6 +78,7 @@ export class SegmentsPanel {
     this.#asking?.abort(); // an answer that is on its way would take its place
     this.#take = take;
     this.#list(take.segments, take.request.text);
+    if (take.segments.some((segment) => segment.findings?.length)) this.node.open = true; // the reasons stand there
   }
 
   /** Marks the segment that is heard; -1: none. */
@@ -145,14 +147,16 @@ export class SegmentsPanel {
   #row(segment, at) {
     const span = this.#take?.span(at);
     const language = has(`language_${segment.language}`) ? t(`language_${segment.language}`) : segment.language;
-    const facts = [span ? clock(span[0] / this.#take.rateHz) : "", language, segment.tokens ? t("segments_symbols", { count: segment.tokens }) : "", segment.speed ? `${segment.speed}×` : "", segment.pause_s ? t("segments_pause", { s: segment.pause_s }) : "", segment.pause_after_s ? t("segments_pause_after", { s: segment.pause_after_s }) : ""];
+    const facts = [span ? clock(span[0] / this.#take.rateHz) : "", language, segment.tokens ? t("segments_symbols", { count: segment.tokens }) : "", segment.speed ? `${segment.speed}×` : "", segment.pause_s ? t("segments_pause", { s: segment.pause_s }) : "", segment.pause_after_s ? t("segments_pause_after", { s: segment.pause_after_s }) : "", segment.redos ? t("segments_redone", { n: segment.redos }) : ""];
     const facing = el("span", { class: "tts-segment-facts", title: segment.symbols ?? "" }, facts.filter(Boolean).join(" · "));
     const tools = el("span", { class: "tts-segment-tools" }, this.#feels ? this.#choice(segment, at) : null);
     if (span) {
       tools.append(button("play", ["M8 5v14l11-7z"], t("segments_play", { n: at + 1 }), () => this.#options.onPlay(at)));
       tools.append(button("redo", ["M4 4v6h6", "M4.5 10a8 8 0 1 1-.5 4"], t("segments_redo", { n: at + 1 }), () => this.#options.onRedo(at, this.#own[at])));
     }
-    return el("li", { class: "tts-segment", "data-index": at }, el("span", { class: "tts-segment-text", dir: "auto" }, segment.text.trim()), facing, tools);
+    const findings = span ? findingsOf(segment) : null;
+    const kind = findings ? "tts-segment tts-suspect" : "tts-segment";
+    return el("li", { class: kind, "data-index": at }, el("span", { class: "tts-segment-text", dir: "auto" }, segment.text.trim()), facing, tools, findings);
   }
 
   /** What the segment is spoken with: as set, neutral, a mood, one emotion. */

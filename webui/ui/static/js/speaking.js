@@ -4,6 +4,7 @@ import { learn } from "./estimate.js";
 import { clearFailures, showFailure } from "./failures.js";
 import { recall, remember } from "./memory.js";
 import { randomSeed } from "./panel_seed.js";
+import { summary } from "./quality.js";
 import { readRequest } from "./request.js";
 import { SpeechFailure } from "./speech.js";
 import { Take } from "./take.js";
@@ -92,9 +93,11 @@ export class Speaking {
     player.begin(take);
     const made = await (this.#running = this.#run(take));
     if (!made) return;
-    const kept = whole.spliced(index, made.pcm, changes);
+    const findings = made.segments.flatMap((one) => one.findings ?? []);
+    const kept = whole.spliced(index, made.pcm, { ...changes, findings, redos: 0 });
     this.#keep(kept);
     player.show(kept);
+    if (summary(kept)) player.message.show(summary(kept));
     if (!take.sound.position().playing) player.playSegment(index);
   }
 
@@ -107,7 +110,8 @@ export class Speaking {
       const end = await take.run(this.#engine, player.view(take));
       const kept = take.kept(engine, end);
       player.end(take, "done", kept);
-      if (take.ignored.length) player.message.show(t("markup_ignored"));
+      const remarks = [take.ignored.length ? t("markup_ignored") : "", kept ? summary(kept) : ""].filter(Boolean);
+      if (remarks.length) player.message.show(remarks.join(" "));
       return kept;
     } catch (error) {
       const kept = take.kept(engine);

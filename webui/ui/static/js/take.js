@@ -27,7 +27,7 @@ export class Take {
     this.startedAt = performance.now();
   }
 
-  /** Speaks to the end. `view` hears onWaiting, onReconnecting, onStart, onQueue, onProgress and onPcm. */
+  /** Speaks to the end. `view` hears onWaiting, onReconnecting, onStart, onQueue, onProgress, onPcm, onMark and onRedo(n). */
   async run(engine, view) {
     const end = await speak(this.request, {
       signal: this.#abort.signal,
@@ -73,6 +73,13 @@ export class Take {
     return done ? (this.seconds * length(this.segments)) / done : this.seconds;
   }
 
+  /** First and last sample of a segment, as far as it has come; null for one that has not begun. */
+  span(at) {
+    const start = this.segments[at]?.start;
+    if (start === undefined) return null;
+    return [start, this.segments.slice(at + 1).find((segment) => segment.start !== undefined)?.start ?? this.samples];
+  }
+
   /** Index of the segment that is heard at that second; -1: none. */
   indexAt(seconds) {
     return this.marks.findLastIndex((mark) => mark.seconds <= seconds);
@@ -111,7 +118,12 @@ export class Take {
       this.segments[this.begun].start = event.start_sample;
       this.marks.push({ seconds: event.start_sample / this.rateHz, text: event.text });
       view.onProgress();
+    } else if (event.event === "mark") {
+      const segment = this.segments.find((one) => one.index === event.index);
+      if (segment) Object.assign(segment, { findings: event.findings ?? [], redos: event.redos ?? 0 }, event.seed === undefined ? {} : { seed: event.seed });
+      view.onMark();
     } else if (event.event === "queue") view.onQueue(event.position);
     else if (event.event === "progress" && event.stage === "grammar") view.onGrammar();
+    else if (event.event === "progress" && event.stage === "redo") view.onRedo(event.done + 1);
   }
 }

@@ -12,6 +12,7 @@ export class Waveform {
   #expectedS = 0;
   #heardS = 0;
   #marks = []; // seconds at which segments begin
+  #suspects = []; // [from, to] in seconds: what sounds wrong
   #drawn = 0;
 
   constructor(canvas) {
@@ -27,6 +28,7 @@ export class Waveform {
     this.#expectedS = 0;
     this.#heardS = 0;
     this.#marks = [];
+    this.#suspects = [];
     this.#draw();
   }
 
@@ -48,6 +50,12 @@ export class Waveform {
   /** Marks where segments begin, in seconds. */
   mark(seconds) {
     this.#marks = seconds;
+    this.#draw();
+  }
+
+  /** Underlines what sounds wrong: pairs of seconds. */
+  suspect(spans) {
+    this.#suspects = spans;
     this.#draw();
   }
 
@@ -112,6 +120,11 @@ export class Waveform {
       pen.beginPath();
       pen.roundRect(bar * (BAR_PX + GAP_PX), (height - tall) / 2, BAR_PX, tall, BAR_PX / 2);
       pen.fill();
+    }
+    pen.fillStyle = style.getPropertyValue("--tts-wave-suspect");
+    for (const [from, to] of this.#lengthS ? this.#suspects : []) {
+      const left = Math.round((from / this.#lengthS) * width);
+      pen.fillRect(left, height - 4, Math.max(Math.round((to / this.#lengthS) * width) - left - 1, 4), 4);
     }
     pen.fillStyle = style.getPropertyValue("--tts-wave-mark");
     for (const seconds of this.#marks) {

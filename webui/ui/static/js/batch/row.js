@@ -104,6 +104,7 @@ export class Row {
       duration && duration !== 1 ? t("batch_duration", { n: duration }) : "",
       row.fit?.stretch ? t("batch_stretched", { n: row.fit.stretch.toFixed(2) }) : "",
       row.fit?.speed ? t("batch_quicker", { n: row.fit.speed.toFixed(2) }) : "",
+      row.fit?.findings?.length ? t("batch_findings", { list: row.fit.findings.map((kind) => t(`batch_finding_${kind}`)).join(", ") }) : "",
       row.fit?.overrun_s ? t("batch_overrun", { n: row.fit.overrun_s.toFixed(2) }) : "",
     ].filter(Boolean);
   }

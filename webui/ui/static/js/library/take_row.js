@@ -34,6 +34,8 @@ function facts(take, voice) {
   const spoken = take.language === "auto" ? "" : known;
   const found = [when(take.created_at), voice, take.engine, spoken, seconds(take.duration_s), t("history_rtf", { n: take.rtf.toFixed(2) })];
   if (take.seed !== null) found.push(t("history_seed", { n: take.seed }));
+  const marked = (take.segments ?? []).filter((segment) => segment.findings?.length).length;
+  if (marked) found.push(t("history_marked", { n: marked }));
   return found.filter(Boolean);
 }
 
