@@ -99,8 +99,7 @@ def test_from_a_file_to_the_downloads(visit: Visit, place: Place, language: str,
     visitor.wait_for_voices()
     go(visitor)
     shown = visitor.page
-    table = place.folder / f"table-{width}.csv"
-    table.write_text(TABLE)
+    (table := place.folder / f"table-{width}.csv").write_text(TABLE)
     shown.set_input_files("#tts-tab-batch input[type=file]", table)
     shown.wait_for_selector("[data-position='3']")
     assert shown.inner_text("#tts-batch-title") == table.name
