@@ -166,7 +166,7 @@ def _path(target: str | None, *, force: bool, output: Output) -> Path | None:
     path = default_path(Path.cwd(), time.time()) if target is None else Path(target)
     if path.suffix.lower() not in _FORMATS:
         raise SpeechError(
-            f"-o {path.name}: the ending {path.suffix or 'of that name'!r} is no sound format.",
+            f"-o {path.name} has no ending of a sound format.",
             fix=f"Use one of {', '.join(_FORMATS)}.",
             param="output",
             code="unsupported_format",
