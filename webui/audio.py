@@ -27,8 +27,6 @@ MEDIA_TYPES = {
 }
 #: What a file with a comment says it was made with.
 SOFTWARE = "tts-launcher"
-#: Formats that can be sent while the speech is made.
-STREAMED_FORMATS = ("wav", "pcm")
 #: libsndfile's container and codec for each format that it encodes.
 _SOUNDFILE = {"mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS"), "flac": ("FLAC", "PCM_16")}
 #: The sample rates of RFC 6716, section 2.
