@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 
@@ -9,6 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from tests.guard.serving import raw, serving
+from webui.engine.connections import ENDING
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -40,5 +42,9 @@ def test_who_waits_too_long_at_the_end_is_told_to_come_back() -> None:
         assert began.wait(20)
     with waiting:
         answer = waiting.makefile("rb").read()
-    assert answer.startswith(b"HTTP/1.1 503") and b"Retry-After: 5" in answer and b'"code": "ending"' in answer
+    assert (
+        answer.startswith(b"HTTP/1.1 503")
+        and b"Retry-After: 5" in answer
+        and json.loads(answer.split(b"\r\n\r\n")[1])["error"]["code"] == ENDING
+    )
     assert ended.is_set()

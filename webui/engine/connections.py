@@ -25,6 +25,8 @@ STALLED_S = 120.0
 FIRST_REQUEST_S = 0.25
 #: After which somebody who could not be served is told to come back.
 RETRY_AFTER_S = 5
+#: Code of the answer to somebody whom a server that ends has not begun to answer.
+ENDING = "ending"
 
 
 def _refusal(message: str, code: str) -> bytes:
@@ -34,7 +36,7 @@ def _refusal(message: str, code: str) -> bytes:
 
 
 _FULL = _refusal("Too many connections.", "full")
-_ENDING = _refusal("This ends or starts anew before it can answer: try again.", "ending")
+_ENDING = _refusal("This ends or starts anew before it can answer: try again.", ENDING)
 
 
 class Admission:
