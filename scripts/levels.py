@@ -29,7 +29,7 @@ class Level:
         descriptors, memory_bytes: by component.
         temp_files: in its private temporary folder.
         runtime_files: sockets and whatever else lies beside them.
-        own_files: of the instance's folder, but for those above and what is kept for a person.
+        own_files: names in the instance's folder, but for those above and what is kept for a person.
     """
 
     processes: int
@@ -37,13 +37,13 @@ class Level:
     memory_bytes: dict[str, int]
     temp_files: int
     runtime_files: int
-    own_files: int
+    own_files: frozenset[str]
 
     def words(self) -> str:
         """One line."""
         memory = ", ".join(f"{part} {size / 1e6:.0f} MB" for part, size in self.memory_bytes.items())
         descriptors = ", ".join(f"{part} {count}" for part, count in self.descriptors.items())
-        files = f"{self.temp_files} temporary, {self.runtime_files} runtime, {self.own_files} own files"
+        files = f"{self.temp_files} temporary, {self.runtime_files} runtime, {len(self.own_files)} own files"
         return f"{self.processes} processes; {memory}; descriptors {descriptors}; {files}"
 
 
@@ -63,7 +63,7 @@ def level_of(snapshot: dict[str, Any], paths: InstancePaths) -> Level:
         {name: psutil.Process(pid).memory_info().rss for name, pid in pids.items()},
         _count(paths.temp_dir),
         _count(paths.runtime_dir),
-        sum(1 for path in _files(paths.root) if not any(path.is_relative_to(folder) for folder in kept)),
+        frozenset(path.name for path in _files(paths.root) if not any(path.is_relative_to(each) for each in kept)),
     )
 
 
@@ -75,7 +75,9 @@ def leaks(first: Level, middle: Level, last: Level) -> Iterator[str]:
         middle: when nothing was broken any more, and a few requests later.
         last: at the end.
     """
-    for what in ("processes", "temp_files", "runtime_files", "own_files"):
+    if new := sorted(last.own_files - first.own_files):
+        yield f"own files: {', '.join(new)}"
+    for what in ("processes", "temp_files", "runtime_files"):
         before, after = getattr(first, what), getattr(last, what)
         if after > before:
             yield f"{what.replace('_', ' ')}: {before} -> {after}"

@@ -2,6 +2,7 @@
 
     python scripts/soak.py                         30 minutes with the embedded voice
     python scripts/soak.py --minutes 8 --engine tone
+    python scripts/soak.py --minutes 8 --engine tone --hard        up to three of everything in tests/faults at once
 
 Clients ask for speech, again and again, and some hang up in the middle. During the first two thirds of the time the
 page or the engine is killed, restarted or unloaded now and then, sometimes both at once; in the last third nothing is
@@ -16,20 +17,25 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import http.client
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
@@ -39,7 +45,9 @@ from levels import Level, leaks, left_behind, level_of  # noqa: E402
 from launcher.cache.layout import instance_paths  # noqa: E402 - found beside this folder
 from launcher.errors import LauncherError  # noqa: E402
 from launcher.process.instance import ask  # noqa: E402
-from launcher.process.runfile import RunFile  # noqa: E402
+from launcher.process.runfile import RunFile, RunRecord  # noqa: E402
+from tests.faults.mischief import Mischief  # noqa: E402
+from tests.faults.starts import can_mount, own_disk  # noqa: E402
 from tests.faults.tones import Answer, digest, speak, speak_as_clients_do, tone_settings  # noqa: E402
 from tests.system.running import Running  # noqa: E402
 
@@ -51,9 +59,11 @@ TEXTS = (
     "Call me at ten, please, and bring the papers.",
     "春天来了，花都开了。",
 )
-#: What is broken, and how often two of them at the same moment.
+#: What is broken, and how likely one, two or three of them at the same moment.
 BREAKS = ("kill page", "kill engine", "restart engine", "restart page", "unload engine")
-BOTH_SHARE = 0.2
+AT_ONCE, AT_ONCE_HARD = (0.8, 0.2, 0.0), (0.4, 0.3, 0.3)
+#: Size of the disk that may be filled.
+DISK = "256M"
 #: Between an instance that has answered everybody again and the next thing that is broken.
 BREAK_EVERY_S = (1.0, 12.0)
 #: How long a connection may be silent, and how long after the last thing that was broken a request may stay without
@@ -92,11 +102,19 @@ class Soak:
         data_dir: its data folder.
         seed: of everything random.
         clients: how many ask at a time.
+        hard: whether there is more than killed processes; ``data_dir`` may be filled then.
         tell: gets a line for each thing that is broken.
     """
 
     def __init__(
-        self, instance: Running, data_dir: Path, *, seed: int, clients: int, tell: Callable[[str], object]
+        self,
+        instance: Running,
+        data_dir: Path,
+        *,
+        seed: int,
+        clients: int,
+        hard: bool,
+        tell: Callable[[str], object],
     ) -> None:
         self._instance = instance
         self._url = instance.url
@@ -108,6 +126,11 @@ class Soak:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._breaks: list[_Break] = []
+        self._chances = AT_ONCE_HARD if hard else AT_ONCE
+        self._acts: dict[str, Callable[[], None]] = {name: functools.partial(self._end, name) for name in BREAKS}
+        if hard:
+            address = str(self._record().control_address)
+            self._acts |= Mischief(self._url, address, data_dir, self._pids, fills_disk=can_mount()).kinds
         #: Right answers of each client so far.
         self._right = [0] * clients
         self.tally = Tally()
@@ -122,9 +145,9 @@ class Soak:
             thread.start()
         while time.monotonic() < began + seconds * BROKEN_SHARE and not self.tally.wrong:
             time.sleep(chance.uniform(*BREAK_EVERY_S))
-            count = 2 if chance.random() < BOTH_SHARE else 1
-            what = chance.sample(BREAKS, count)
-            self._tell(f"{time.monotonic() - began:6.0f} s  {' and '.join(what):<32} {dict(self.tally.counts)}")
+            [count] = chance.choices((1, 2, 3), self._chances)
+            what = chance.sample(list(self._acts), count)
+            self._tell(f"{time.monotonic() - began:6.0f} s  {' and '.join(what):<40} {dict(self.tally.counts)}")
             self._break(what)
         time.sleep(min(20.0, seconds / 20))  # what grows with the first requests after a start has grown
         middle = self._level()
@@ -147,15 +170,10 @@ class Soak:
         """Breaks these at the same moment, and returns when every client has got an answer after that."""
         broken = _Break(" and ".join(names), time.monotonic())
         self._breaks.append(broken)
-        for name in names:
-            action, component = name.split()
-            # It may be away already, because of the other one.
-            with contextlib.suppress(LauncherError, TypeError, ProcessLookupError):
-                if action == "kill":
-                    os.kill(self._ask("status")["components"][component]["pid"], 9)
-                else:
-                    self._ask(action, component=component)
-            self.tally.broken[name] += 1
+        with ThreadPoolExecutor(len(names)) as pool:
+            for done in [pool.submit(self._acts[name]) for name in names]:
+                done.result()
+        self.tally.broken.update(names)
         self._wait_whole()
         broken.until = time.monotonic()
         before, deadline = list(self._right), time.monotonic() + PATIENCE_S
@@ -164,22 +182,37 @@ class Soak:
                 self._note_wrong(f"not every client was answered within {PATIENCE_S:g} s of: {broken.what}")
             time.sleep(0.1)
 
+    def _end(self, what: str) -> None:
+        """Ends a process in one of the ways that there are; it may be away already, because of something else."""
+        action, component = what.split()
+        with contextlib.suppress(LauncherError, KeyError, ProcessLookupError):
+            if action == "kill":
+                os.kill(self._pids()[component], signal.SIGKILL)
+            else:
+                self._ask(action, component=component)
+
+    def _pids(self) -> dict[str, int]:
+        return {name: int(part["pid"]) for name, part in self._ask("status")["components"].items() if part["pid"]}
+
     def _wait_whole(self) -> None:
         """Waits until the instance is ready and the page says so."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             with contextlib.suppress(LauncherError):
-                if self._ask("status")["state"] == "ready":
+                if _is_whole(self._ask("status")):
                     self._instance.wait_ready_for_clients()
                     return
             time.sleep(0.1)
         raise RuntimeError(f"the instance is not ready within {PATIENCE_S:g} s: {self._ask('status')}")
 
     def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        return ask(self._record(), command, **arguments)
+
+    def _record(self) -> RunRecord:
         record = self._run_file.read()
         if record is None:
             raise RuntimeError("the supervisor has ended")
-        return ask(record, command, **arguments)
+        return record
 
     # --- using ---------------------------------------------------------------------------------------------------
 
@@ -243,6 +276,17 @@ class Soak:
             self.tally.wrong.append(what)
 
 
+def _is_whole(snapshot: dict[str, Any]) -> bool:
+    """Whether an instance is ready in every part, and its processes are those that it names."""
+    parts = snapshot["components"].values()
+    running = [part for part in parts if part["state"] != "unloaded"]
+    return (
+        snapshot["state"] == "ready"
+        and all(part["state"] == "ready" and psutil.pid_exists(part["pid"] or 0) for part in running)
+        and all(stage["state"] == "done" for stage in snapshot["stages"] if len(running) == len(parts))
+    )
+
+
 def _hang_up(url: str, text: str, after_s: float) -> None:
     """Asks and goes away in the middle of the answer."""
     where = urlsplit(url)
@@ -254,18 +298,23 @@ def _hang_up(url: str, text: str, after_s: float) -> None:
 
 
 @contextlib.contextmanager
-def _instance(folder: Path, engine: str) -> Iterator[Running]:
+def _instance(folder: Path, engine: str, *, hard: bool) -> Iterator[Running]:
     settings = tone_settings(folder) if engine == "tone" else {"LAUNCHER_ENGINE": "kokoro"}
     (folder / "tmp").mkdir()
     # What is broken here in minutes is broken elsewhere in months.
     settings |= {"LAUNCHER_RESTART_LIMIT": "1000", "TMPDIR": str(folder / "tmp")}
-    instance = Running(folder / "data", INSTANCE, settings=settings)
-    try:
-        instance.wait_ready()
-        instance.wait_ready_for_clients()
-        yield instance
-    finally:
-        instance.stop()
+    if hard:
+        settings |= {"LAUNCHER_HANG_S": "3"}
+    with own_disk(folder / "data", DISK) if hard and can_mount() else contextlib.nullcontext():
+        if engine == "tone":
+            tone_settings(folder)  # again, on that disk
+        instance = Running(folder / "data", INSTANCE, settings=settings)
+        try:
+            instance.wait_ready()
+            instance.wait_ready_for_clients()
+            yield instance
+        finally:
+            instance.stop()
 
 
 def main() -> int:
@@ -275,15 +324,17 @@ def main() -> int:
     parser.add_argument("--engine", choices=("kokoro", "tone"), default="kokoro")
     parser.add_argument("--clients", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hard", action="store_true", help="also hangs, crowds, slow readers, a full disk; for tones")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         folder = Path(name)
-        with _instance(folder, options.engine) as instance:
+        with _instance(folder, options.engine, hard=options.hard) as instance:
             soak = Soak(
                 instance,
                 folder / "data",
                 seed=options.seed,
                 clients=options.clients,
+                hard=options.hard,
                 tell=lambda line: print(line, file=sys.stderr, flush=True),
             )
             began = time.monotonic()

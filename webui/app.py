@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -46,6 +46,7 @@ from webui.api.job_speech import row_speaker
 from webui.api.offer import Offer
 from webui.api.openapi import build_document
 from webui.api.preparation import Preparation
+from webui.api.threads import SLOW_PLACES
 from webui.engine.pool import EnginePool
 from webui.engine.streaming import GONE_STATUS, ClientGoneError
 from webui.guard import Guard, Limits
@@ -128,7 +129,7 @@ def _state_routes(figures: RequestMetrics, link: SupervisorLink, rules: AccessRu
 
 
 def _application(settings: PageSettings, runner: Runner | None) -> FastAPI:
-    return FastAPI(
+    app = FastAPI(
         title="tts-launcher",
         version=settings.version,
         docs_url=None,
@@ -136,6 +137,8 @@ def _application(settings: PageSettings, runner: Runner | None) -> FastAPI:
         openapi_url=None,
         lifespan=_lifespan(runner),
     )
+    app.state.slow_places = asyncio.Semaphore(SLOW_PLACES)
+    return app
 
 
 def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
@@ -157,6 +160,8 @@ def _guarded(app: FastAPI, rules: AccessRules, settings: PageSettings) -> Guard:
 def _add_error_answers(app: FastAPI, figures: RequestMetrics) -> None:
     app.add_exception_handler(LauncherError, _counted(figures, _launcher_error))
     app.add_exception_handler(ClientGoneError, _client_gone)
+    app.add_exception_handler(ClientDisconnect, _client_gone)
+    app.add_exception_handler(RecursionError, _too_deep)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(OSError, _counted(figures, _system_error))
     app.add_exception_handler(Exception, _counted(figures, _unexpected))
@@ -205,7 +210,7 @@ def _lifespan(runner: Runner | None) -> Callable[[FastAPI], AbstractAsyncContext
 
 async def _jobs_away(request: Request) -> Response:
     words = "Jobs cannot be opened."
-    return error_answer(request, 503, words, fix="The log says why: launcher logs.", code="jobs_away")
+    return error_answer(request, 503, words, fix="The log says why: tts-launcher logs.", code="jobs_away")
 
 
 async def _library_away(request: Request) -> Response:
@@ -213,7 +218,7 @@ async def _library_away(request: Request) -> Response:
         request,
         503,
         "Voices, presets, glossary and history cannot be opened.",
-        fix="The log says why: launcher logs.",
+        fix="The log says why: tts-launcher logs.",
         code="library_away",
     )
 
@@ -240,6 +245,12 @@ async def _client_gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=GONE_STATUS)
 
 
+async def _too_deep(request: Request, _error: Exception) -> Response:
+    """JSON within JSON within JSON: Python reads it, and copies it no further than it can count."""
+    words = "Something in the request lies too deep within other things."
+    return error_answer(request, 400, words, fix="Send it flat.", code="too_deep")
+
+
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return error_answer(request, error.status_code, f"{error.detail}.", headers=error.headers)
@@ -254,7 +265,14 @@ async def _system_error(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    logging.getLogger(__name__).error("%s %s failed", request.method, request.url.path, exc_info=error)
+    path = request.url.path
+    # Gradio raises for what is merely a wrong request of somebody's: a line is enough.
+    told = None if path.startswith("/gradio_api/") else error
+    logging.getLogger(__name__).error("%s %.200r failed: %.200r", request.method, path, error, exc_info=told)
     return error_answer(
-        request, 500, "Something went wrong here.", fix="The log has the details: launcher logs.", code="internal_error"
+        request,
+        500,
+        "Something went wrong here.",
+        fix="The log has the details: tts-launcher logs.",
+        code="internal_error",
     )

@@ -27,8 +27,6 @@ MEDIA_TYPES = {
 }
 #: What a file with a comment says it was made with.
 SOFTWARE = "tts-launcher"
-#: Formats that can be sent while the speech is made.
-STREAMED_FORMATS = ("wav", "pcm")
 #: libsndfile's container and codec for each format that it encodes.
 _SOUNDFILE = {"mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS"), "flac": ("FLAC", "PCM_16")}
 #: The sample rates of RFC 6716, section 2.
@@ -39,6 +37,8 @@ MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 4
 PCM_RATE_HZ = 24_000
 #: What each format can carry, where that is not every rate.
 RATES_HZ = {"opus": OPUS_RATES_HZ, "mp3": MP3_RATES_HZ, "pcm": (PCM_RATE_HZ,)}
+#: Samples that are converted at once.
+_BLOCK_SAMPLES = 1 << 18
 #: What a WAV header says when the length is not known yet; every common player then reads to the end.
 _UNKNOWN_SIZE = 0xFFFFFFFF
 
@@ -144,7 +144,9 @@ def resample(pcm: Pcm, from_hz: int, to_hz: int) -> Pcm:
     if from_hz == to_hz or not len(pcm):
         return pcm
     resampler = Resampler(from_hz, to_hz)
-    return np.concatenate([resampler.feed(pcm), resampler.finish()])
+    # In blocks: the filter needs fifty times the memory of what it works on.
+    blocks = [resampler.feed(pcm[start : start + _BLOCK_SAMPLES]) for start in range(0, len(pcm), _BLOCK_SAMPLES)]
+    return np.concatenate([*blocks, resampler.finish()])
 
 
 class Resampler:

@@ -25,7 +25,7 @@ class PageSettings:
         tls_cert, tls_key: files in PEM form; empty: plain HTTP.
         audit_dir: where the audit log is kept; empty: nowhere.
         ended_sessions: file with the sessions that were ended before their time; empty: in memory alone.
-        rate_limit: requests for speech of one client in a minute.
+        rate_limit: requests of one client in a minute that speak or change something.
         max_connections: at the same time.
         temp_bytes, temp_hours: what may lie in ``temp_dir``, and how long.
         allowed_hosts: names and addresses that a Host header may carry, without port; ``*`` allows any.

@@ -7,13 +7,17 @@ where the system can do that; the process holds no weights, and ends with its su
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import socket
 import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if __name__ == "__main__":
     # Python put this file's folder first: `import webui` would find this file instead of the package around it.
@@ -35,12 +39,16 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+Store = TypeVar("Store")
+
 #: Seconds that requests in progress may take at the end; the page's own event streams never end by themselves.
 GRACE_S = 3
 #: What is left of the supervisor's grace for everything behind the last word.
 CLEARING_S = 1.0
 #: Connections that the kernel keeps waiting; it bridges a restart of the page.
 BACKLOG = 2048
+#: Between two looks at whether what could not be opened can be opened now: at first, and after many.
+FIRST_LOOK_S, LAST_LOOK_S = 2.0, 60.0
 
 
 def serve(settings: PageSettings) -> None:
@@ -56,13 +64,14 @@ def serve(settings: PageSettings) -> None:
     gc.disable()
     library, jobs = None, None
     try:
-        library, jobs = _open_library(settings), _open_jobs(settings)
+        library, jobs = _or_without(_open_library, settings), _or_without(_open_jobs, settings)
         synthesis = _synthesis(settings, link)
         app = _build(settings, link, synthesis, library, jobs)
         gc.freeze()
         gc.enable()  # what requests leave behind in circles has to go
         _step(link, "serve", 2)
         sock = _listening_socket(settings)
+        _keep_trying(settings, link, synthesis, (library, jobs))
     except LauncherError as error:
         link.reporter.failed(error)
         raise
@@ -70,7 +79,7 @@ def serve(settings: PageSettings) -> None:
         # Whatever it is, the supervisor shows a sentence about it; the traceback goes to the log.
         _log.exception("the page cannot be built")
         reason = f"{type(error).__name__}: {error}".split("\n", 1)[0][:200]
-        failure = StartError(f"The page cannot be built ({reason}).", fix="The log has the details: launcher logs.")
+        failure = StartError(f"The page cannot be built ({reason}).", fix="The log has the details: tts-launcher logs.")
         link.reporter.failed(failure)
         raise failure from error
     server = _server(app, settings, link, synthesis)
@@ -104,29 +113,58 @@ def main() -> int:
 
 
 def _open_library(settings: PageSettings) -> Library | None:
-    """The library; a page without it still speaks."""
+    """The library, if there is to be one.
+
+    Raises:
+        LauncherError: when it cannot be opened.
+    """
     if not settings.library_dir:
         return None
     from webui.library.library import Library
 
-    try:
-        return Library(Path(settings.library_dir), keeps_history=settings.history, history_bytes=settings.history_bytes)
-    except LauncherError as error:
-        _log.error("%s", error)
-        return None
+    return Library(Path(settings.library_dir), keeps_history=settings.history, history_bytes=settings.history_bytes)
 
 
 def _open_jobs(settings: PageSettings) -> JobStore | None:
-    """The jobs; a page without them still speaks."""
+    """The jobs; as `_open_library`."""
     if not settings.jobs_dir:
         return None
     from webui.jobs.store import JobStore
 
+    return JobStore(Path(settings.jobs_dir), settings.batch_bytes)
+
+
+def _or_without(open_store: Callable[[PageSettings], Store | None], settings: PageSettings) -> Store | None:
+    """What was opened; a page that has to do without still speaks."""
     try:
-        return JobStore(Path(settings.jobs_dir), settings.batch_bytes)
+        return open_store(settings)
     except LauncherError as error:
         _log.error("%s", error)
         return None
+
+
+def _keep_trying(
+    settings: PageSettings, link: SupervisorLink, synthesis: Synthesis, stores: tuple[Library | None, JobStore | None]
+) -> None:
+    """Asks for a new page once what could not be opened (a full disk, say) can be, and nobody listens."""
+    missing: list[Callable[[PageSettings], Library | JobStore | None]] = []
+    missing += [_open_library] if settings.library_dir and stores[0] is None else []
+    missing += [_open_jobs] if settings.jobs_dir and stores[1] is None else []
+
+    def work() -> None:
+        pause_s = FIRST_LOOK_S
+        while True:
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LAST_LOOK_S)
+            with contextlib.suppress(LauncherError):
+                for open_store in missing:
+                    if (store := open_store(settings)) is not None:
+                        store.close()
+                if not synthesis.listeners:
+                    link.reporter.command("restart", component="page")
+
+    if missing:
+        threading.Thread(target=work, name="reopen", daemon=True).start()
 
 
 def _synthesis(settings: PageSettings, link: SupervisorLink) -> Synthesis:

@@ -12,6 +12,7 @@ from launcher.progress import Part, Progress
 #: What the stages are called; any other word is shown as it is.
 _STAGES = {
     "assemble": "putting the voice together",
+    "build": "building the page",
     "fetch": "fetching",
     "grammar": "building the rules for reading numbers in this language, once",
     "import": "importing packages",
@@ -21,6 +22,7 @@ _STAGES = {
     "queue": "waiting for the engine",
     "restart": "the engine starts again",
     "resume": "checking what is there already",
+    "serve": "opening the port",
     "speak": "speaking",
     "split": "preparing the voice",
     "verify": "checking the weights",

@@ -166,7 +166,8 @@ def _report(instance: RunningInstance, job: Mapping[str, Any], files: list[Path]
     if job["overruns"]:
         output.note(f"{job['overruns']} rows are longer than their time; the batch's table on the page says which.")
     if not failed:
-        done = f"{job['counts']['done']} rows, {job['audio_s']:.1f} s of speech"
+        count = job["counts"]["done"]
+        done = f"{count} row{'s' * (count != 1)}, {job['audio_s']:.1f} s of speech"
         output.result(facts, "\n".join([done, *(str(path) for path in files)]))
         return
     rows = _object(instance, "GET", f"/api/jobs/{job['id']}/rows?state=failed&limit={_MAX_SHOWN}")["data"]

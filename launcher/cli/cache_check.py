@@ -230,7 +230,7 @@ def _fetch_for(context: Context, config: Config, cache: Path) -> Fetch:
 
     def fetch(staging: Path, repo: str, commit: str, paths: Sequence[str]) -> Path:
         order = ranking.order(endpoints, repo, commit)
-        fetcher = Fetcher(staging, order, config.standard, reporting=reporting)
+        fetcher = Fetcher(staging, order, config.standard, reporting=reporting, shared=config.is_cache_shared)
         selection = Selection(tuple(glob.escape(path) for path in paths))
         try:
             fetched = fetcher.fetch(Wanted(repo, commit, selection))

@@ -168,7 +168,7 @@ def _tree(context: Context, config: Config, cache: Path, wanted: Wanted, offline
     state = look(cache, wanted)
     if state is not None:
         return state.tree
-    if offline or config.standard.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
+    if offline or config.is_offline:
         return None
     reporting = Reporting(note=context.output.note)
     try:

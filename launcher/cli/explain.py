@@ -83,7 +83,7 @@ def command(context: Context, repo: str, file: str, revision: str | None, offlin
     config = context.load_config()
     name, wanted = split_repo(repo, revision, file)
     commit, received = _receipt(config, name, wanted, file)
-    reports, parts = ([], {}) if offline else _probe(config, name, wanted, file)
+    reports, parts = ([], {}) if offline or config.is_offline else _probe(config, name, wanted, file)
     explained = _Explained(name, wanted, file, reports, parts, commit, received)
     if received is None and not any(one.path for one in reports):
         from launcher.hub.agreement import clause

@@ -17,9 +17,11 @@ import click
 
 from launcher.cache.layout import instance_paths
 from launcher.cli.app import Context
-from launcher.errors import ConfigError
+from launcher.errors import ConfigError, StorageError
 from launcher.process.crash import crash_line, read_reports
+from launcher.process.log_files import log_path
 from launcher.process.log_reader import follow, parse_line, read_lines, wanted
+from launcher.process.runfile import OTHER_USER_FIX
 
 COMPONENTS = ("supervisor", "page", "engine", "weights", "app")
 _COMPONENT = re.compile(rf"({'|'.join(COMPONENTS)})|engine-\d{{1,2}}")
@@ -51,6 +53,7 @@ def command(
             f"--component {component!r:.60} is no component.", fix=f"Use {', '.join(COMPONENTS)}, or engine-2..."
         )
     log_dir = instance_paths(context.load_config()).log_dir
+    _check_readable(log_path(log_dir, 0))
     if crashes:
         _show_crashes(context, log_dir, component, lines)
         return
@@ -64,6 +67,20 @@ def command(
         context.output.result(asdict(parse_line(line)), line)
     if not found:
         context.output.note(f"There are no such lines in {log_dir}.")
+
+
+def _check_readable(log: Path) -> None:
+    """Makes sure that no lines means that there are none.
+
+    Raises:
+        StorageError: when the log is there and may not be read.
+    """
+    try:
+        log.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise StorageError(f"The log {log} cannot be read: {error.strerror}.", fix=OTHER_USER_FIX) from None
 
 
 def _show_crashes(context: Context, log_dir: Path, component: str | None, lines: int) -> None:

@@ -160,6 +160,11 @@ def test_command(context: Context, repo: str, revision: str | None, round_s: flo
     from launcher.hub.ranking import Ranking, rank
 
     config = context.load_config()
+    if config.is_offline:
+        raise ConfigError(
+            "mirror test asks the mirrors, and no network may be used.",
+            fix="Unset LAUNCHER_OFFLINE and HF_HUB_OFFLINE for this command.",
+        )
     endpoints = endpoints_in_use(config)
     name, wanted = split_repo(repo, revision)
     reports = rank(probe(endpoints, name, wanted, config.standard, round_s=round_s), endpoints)
@@ -254,7 +259,7 @@ def add_command(context: Context, /, url: str, no_check: bool, **options: Any) -
         raise ConfigError(f"The mirror {bad.problem}", fix=bad.fix) from None
     endpoint = endpoint_from(new, "mirror add", Path.cwd())
     check_encryption(endpoint, config)
-    if not no_check:
+    if not no_check and not config.is_offline:
         problem = answers(endpoint, config.standard)
         if problem:
             raise FetchError(f"{new.url} {problem}.", fix="Check the address, or add it anyway with --no-check.")

@@ -54,8 +54,8 @@ ACCESS = (
     Key(
         "LAUNCHER_RATE_LIMIT",
         "600",
-        "Requests for speech that one user or address may send in a minute; programs on this machine are not counted.",
-        "每个用户或地址每分钟最多的合成请求数；本机程序不受限制。",
+        "Requests that speak or change something, of one user or address a minute; this machine's own are not counted.",
+        "每个用户或地址每分钟最多的合成与修改请求数；本机程序不受限制。",
         "60",
         parsers.whole_number(1, 1_000_000),
     ),

@@ -130,7 +130,10 @@ def bring(
         told = replace(reporting, progress=whole.begin(one))
         bring_back(config, RepoFolder(hub_cache(config), one.repo).root.name, reporting.progress, reporting.note)
         try:
-            fetched = Fetcher(hub_cache(config), ordered, config.standard, reporting=told).fetch(one, update=update)
+            fetcher = Fetcher(
+                hub_cache(config), ordered, config.standard, reporting=told, shared=config.is_cache_shared
+            )
+            fetched = fetcher.fetch(one, update=update)
         except FetchError as error:
             ranking.note_waits(error.rejected)
             raise

@@ -77,10 +77,6 @@ class Endpoint:
         """Its host and port."""
         return urlsplit(self.url).netloc
 
-    def headers_for(self, url: str) -> dict[str, str]:
-        """The headers that authorise a request to ``url``: the token, when ``url`` is of this very address."""
-        return {"Authorization": f"Bearer {self.token}"} if self.token and self.owns(url) else {}
-
     def owns(self, url: str) -> bool:
         """Whether ``url`` has this endpoint's scheme, host and port."""
         ours, other = urlsplit(self.url), urlsplit(url)

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,106 +208,3 @@ def digest_of(path: Path, found: Hash, read: Callable[[int], None] = lambda _siz
             found.update(data)
             read(len(data))
     return found.hexdigest()
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One file of a commit, as `verify_receipt` found it.
-
-    Attributes:
-        commit: of the snapshot.
-        path: inside the repository.
-        state: ``right``, ``missing``, ``size`` (has another one), ``content`` (has the size and another digest),
-            ``unreadable``.
-        size: in bytes, as it should be.
-        etag: the name that its content should have: sha256 of a large file, git's name of a small one.
-        detail: what is wrong, as a clause; empty when nothing is.
-        by: who says what is right: ``receipt``, or ``library`` for huggingface_hub's own record.
-    """
-
-    commit: str
-    path: str
-    state: str
-    size: int
-    etag: str
-    detail: str
-    by: str
-
-    @property
-    def is_right(self) -> bool:
-        """Whether the file is what it should be."""
-        return self.state == "right"
-
-
-def verify_receipt(
-    cache: Path,
-    repo: str,
-    *,
-    contents: bool = True,
-    read: Callable[[int], None] = lambda _size: None,
-) -> tuple[Finding, ...]:
-    """Compares a repository on this disk with its receipts, without a network and without changing anything.
-
-    A commit that has no receipt is compared with huggingface_hub's record of it, where only what is there counts: the
-    record lists everything, and a part may have been all that was wanted.
-
-    Args:
-        cache: the Hub cache.
-        repo: ``org/name``.
-        contents: compare digests; otherwise names and sizes alone, which is quick.
-        read: told the bytes of each part that was read, for progress; a content that several paths share is read once.
-
-    Returns:
-        One finding for each file, by commit and path; empty when nothing is known about the repository.
-    """
-    folder = RepoFolder(cache, repo)
-    seen: dict[tuple[int, int, str], str] = {}
-
-    def digest(path: Path, found: os.stat_result, file: RemoteFile) -> str:
-        key = (found.st_dev, found.st_ino, file.etag)
-        if contents and key not in seen:
-            seen[key] = digest_of(path, file.start_hash(), read)
-        return seen[key] if contents else file.etag
-
-    return tuple(
-        Finding(commit, file.path, *_state_of(folder.snapshot(commit) / file.path, file, digest), by)
-        for commit, file, by in _expected(folder, repo)
-    )
-
-
-def _expected(folder: RepoFolder, repo: str) -> Iterator[tuple[str, RemoteFile, str]]:
-    """Every file that should be there: the commit, the file, who says so."""
-    commits = {path.stem for where in (folder.receipts, folder.root / "trees") for path in where.glob("*.json")}
-    for commit in sorted(commits):
-        receipt = read_receipt(folder, commit)
-        tree = known_tree(folder, repo, commit)
-        if tree is None:
-            continue
-        for file in tree.files:
-            there = (folder.snapshot(commit) / file.path).is_symlink() or (folder.snapshot(commit) / file.path).exists()
-            if receipt is not None and file.path in receipt.files:
-                yield commit, file, "receipt"
-            elif receipt is None and there:
-                yield commit, file, "library"
-
-
-def _state_of(
-    path: Path, file: RemoteFile, digest: Callable[[Path, os.stat_result, RemoteFile], str]
-) -> tuple[str, int, str, str]:
-    """State, size, etag and detail of a `Finding`."""
-
-    def state(word: str, detail: str = "") -> tuple[str, int, str, str]:
-        return word, file.size, file.etag, detail
-
-    try:
-        found = path.stat()
-        if found.st_size != file.size:
-            return state("size", f"has {found.st_size} bytes instead of {file.size}")
-        told = digest(path, found, file)
-    except FileNotFoundError:
-        return state("missing", "is not there")
-    except OSError as error:
-        return state("unreadable", f"cannot be read ({error.strerror or error})")
-    if told != file.etag:
-        return state("content", f"has digest {told[:12]} instead of {file.etag[:12]}")
-    return state("right")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.cache.layout import instance_paths
+from launcher.errors import StorageError
 from launcher.process.runfile import RunFile
 
 
@@ -19,7 +20,7 @@ class FoundInstance:
     Attributes:
         name: of the instance.
         run_file: who runs it.
-        state: ``running``, ``crashed`` or ``absent``, as `RunFile.state` says.
+        state: ``running``, ``crashed`` or ``absent``, as `RunFile.state` says; ``unknown`` when it is another user's.
     """
 
     name: str
@@ -38,5 +39,9 @@ def find_instances(data_dir: Path) -> list[FoundInstance]:
         paths = instance_paths((data_dir, name))
         if paths.lock_file.exists() or paths.run_file.exists():
             run_file = RunFile(paths.run_file, paths.lock_file)
-            found.append(FoundInstance(name, run_file, run_file.state()))
+            try:
+                state: str = run_file.state()
+            except StorageError:
+                state = "unknown"
+            found.append(FoundInstance(name, run_file, state))
     return found

@@ -20,6 +20,8 @@ from typing import Any, Literal
 
 from launcher.errors import StartError, StorageError
 
+#: For files that only their owner may use.
+OTHER_USER_FIX = "Give the command as the user whose instance it is (sudo -u USER ...), or choose another --data-dir."
 RunState = Literal["absent", "running", "crashed"]
 
 #: A record has about 600 bytes; what is far larger is not ours and is not read into memory.
@@ -175,9 +177,16 @@ class RunFile:
     def state(self) -> RunState:
         """``running`` while a supervisor holds the lock (its record may follow a moment later), ``crashed`` when one
         left its record and no longer lives, else ``absent``.
+
+        Raises:
+            StorageError: when it is another user's, so that nothing can be said.
         """
         try:
             descriptor = os.open(self.lock_path, os.O_RDWR)
+        except PermissionError as error:
+            raise StorageError(
+                f"The lock file {self.lock_path} cannot be opened: {error.strerror}.", fix=OTHER_USER_FIX
+            ) from None
         except OSError:
             held = False
         else:

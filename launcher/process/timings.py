@@ -43,9 +43,12 @@ class StartTimes:
             return
         # One name: whoever was killed here leaves one file, and the next one writes over it.
         temporary = self._path.with_name(f"{self._path.name}.new")
-        with contextlib.suppress(OSError):
+        try:
             temporary.write_text(json.dumps(self._measured), encoding="utf-8")
             temporary.replace(self._path)
+        except OSError:  # a full disk must not keep half of it
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def usual_s(self, component: str) -> float:
         """How long a start takes, as far as is known."""

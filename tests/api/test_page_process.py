@@ -155,3 +155,16 @@ def test_a_busy_port_is_named_where_it_is_not_inherited(
         assert str(listening.getsockname()[1]) in failed["message"]
         assert failed["fix"]
         assert process.wait(30) == 3
+
+
+def test_it_asks_for_a_new_page_when_its_library_can_be_opened_again(
+    tmp_path: Path, control: ControlListener, listening: socket.socket
+) -> None:
+    in_the_way = tmp_path / "library"
+    in_the_way.write_text("a file where a folder belongs")
+    with page_process(tmp_path, control, listening, library_dir=str(in_the_way)):
+        control.wait_event("ready")
+        assert httpx.get(f"{address_of(listening)}/api/voices").status_code == 503
+        assert not any(message.get("command") == "restart" for message in control.messages)
+        in_the_way.unlink()
+        wait_until(lambda: {"command": "restart", "component": "page"} in control.messages, "the wish for a new page")

@@ -199,3 +199,12 @@ def test_a_fetch_measures_the_mirrors_and_explain_proves_it(tmp_path: Path, hub:
     assert {one["url"]: one["bytes_per_s"] for one in shown}[hub.url] > 0
     data = value(mirror("explain", NAME, "model.bin", "--offline", "--json", cwd=tmp_path, LAUNCHER_MIRRORS=listed))
     assert data["did_serve"]["hosts"] == {hub.url: 600_000} and data["did_serve"]["accounted_for"] is True
+
+
+def test_without_a_network_nobody_is_asked(tmp_path: Path, hub: HubServer) -> None:
+    offline = {"LAUNCHER_OFFLINE": "yes", "LAUNCHER_MIRRORS": hub.url}
+    done = mirror("test", NAME, cwd=tmp_path, **offline)
+    assert done.returncode == 2 and "LAUNCHER_OFFLINE" in done.stderr
+    assert mirror("explain", NAME, "model.bin", cwd=tmp_path, **offline).returncode == 10
+    assert mirror("add", hub.url, cwd=tmp_path, LAUNCHER_OFFLINE="yes").returncode == 0
+    assert not hub.seen()

@@ -14,7 +14,8 @@ from launcher.errors import EngineError, SpeechError
 from launcher.frames import PCM
 from tests.engine.processes import WorkerProcess, wait_until, worker
 from webui.engine.base import SpeechRequest
-from webui.engine.client import EngineAwayError, EngineClient
+from webui.engine.client import EngineAwayError, EngineClient, error_from
+from webui.engine.connections import ENDING
 
 
 def talk(running: WorkerProcess, use: Callable[[EngineClient], Coroutine[Any, Any, None]]) -> None:
@@ -79,6 +80,11 @@ def test_an_engine_that_loads_says_when_to_come_back(tmp_path: Path) -> None:
         wait_until(running.health, "an answer")
         talk(running, use)
         running.kill()
+
+
+def test_an_engine_that_ends_before_it_answers_is_away() -> None:
+    error = error_from({"message": "This ends.", "code": ENDING}, 7)
+    assert isinstance(error, EngineAwayError) and not error.died and error.retry_after_s == 7
 
 
 def test_an_engine_that_dies_in_the_middle_is_away(tmp_path: Path) -> None:

@@ -212,21 +212,22 @@ def engine_exits(bench: Bench) -> Outcome:
 
 def slow_readers(bench: Bench) -> Outcome:
     """People whose connections take nothing: the others go on."""
-    with _not_reading(bench, 10):
+    with not_reading(bench.url, 10):
         return bench.break_it("10 clients that ask for 4 minutes of sound and read nothing", lambda: time.sleep(3))
 
 
 @contextlib.contextmanager
-def _not_reading(bench: Bench, count: int) -> Iterator[None]:
+def not_reading(url: str, count: int) -> Iterator[None]:
+    """So many clients that ask for minutes of sound and read nothing, for as long as the block lasts."""
     text = " ".join(["word"] * 1000)
     body = json.dumps({"model": "tts-1", "voice": "high", "input": text, "response_format": "pcm"}).encode()
     head = (
-        f"POST /v1/audio/speech HTTP/1.1\r\nHost: {urlsplit(bench.url).netloc}\r\nContent-Type: application/json\r\n"
+        f"POST /v1/audio/speech HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     with contextlib.ExitStack() as stack:
         for _ in range(count):
-            sock = stack.enter_context(_connect(bench.url, receive_bytes=4096))
+            sock = stack.enter_context(connect(url, receive_bytes=4096))
             sock.sendall(head.encode() + body)
         yield
 
@@ -235,11 +236,12 @@ def half_open(bench: Bench) -> Outcome:
     """Connections that begin a request and never go on."""
     with contextlib.ExitStack() as stack:
         for _ in range(200):
-            stack.enter_context(_connect(bench.url)).sendall(b"POST /v1/audio/speech HTTP/1.1\r\nHost: local")
+            stack.enter_context(connect(bench.url)).sendall(b"POST /v1/audio/speech HTTP/1.1\r\nHost: local")
         return bench.break_it("200 connections that send half a request and nothing more", lambda: time.sleep(2))
 
 
-def _connect(url: str, receive_bytes: int = 0) -> socket.socket:
+def connect(url: str, receive_bytes: int = 0) -> socket.socket:
+    """A connection that has said nothing."""
     sock = socket.socket()
     if receive_bytes:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)

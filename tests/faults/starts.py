@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tests.faults.scenarios import SETTINGS, Bench, Outcome
 from tests.faults.tones import expected_pcm, speak, speak_as_clients_do, tone_settings, tones
+from tests.mounting import fill as fill_disk
 from tests.servers.hub import Faults, GeneratedFile, HubServer, Repo
 from tests.system.running import ROOT, Running, http
 
@@ -28,16 +29,15 @@ MODEL_BYTES = 12_000_000
 
 def disk_full(folder: Path) -> Outcome:
     """The disk that holds everything fills up while people speak, and is freed again."""
-    with _own_disk(folder / "data", "48M"), tones(folder, settings=SETTINGS) as instance:
+    with own_disk(folder / "data", "48M"), tones(folder, settings=SETTINGS) as instance:
         bench = Bench(instance, folder / "data")
         filler = folder / "data" / "filler"
         refused: list[str] = []
 
         def fill() -> None:
-            with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-                while True:
-                    file.write(b"\0" * 65536)
-            status, _, body = http(f"{bench.url}/api/presets", {"name": "one more", "state": {"request": {}}})
+            fill_disk(filler)
+            preset = {"name": "one more", "state": {"request": {"text": "word " * 3000}}}
+            status, _, body = http(f"{bench.url}/api/presets", preset)
             refused.append(f"a preset is answered {status} {_sentence(body)}")
             time.sleep(2)
             filler.unlink()
@@ -48,7 +48,7 @@ def disk_full(folder: Path) -> Outcome:
 
 def start_read_only(folder: Path) -> Outcome:
     """A start on a disk that cannot be written."""
-    with _own_disk(folder / "data", "8M") as remount:
+    with own_disk(folder / "data", "8M") as remount:
         remount("ro")
         done = _launcher(folder, "start", "--port", "auto", "--no-open")
         remount("rw")
@@ -141,7 +141,7 @@ def mirror_lies(folder: Path) -> Outcome:
 
 def disk_full_fetch(folder: Path) -> Outcome:
     """A fetch of more than the disk can hold."""
-    with _own_disk(folder / "data", "8M"), HubServer({NAME: _repo()}) as hub:
+    with own_disk(folder / "data", "8M"), HubServer({NAME: _repo()}) as hub:
         done = _launcher(folder, "fetch", NAME, LAUNCHER_MIRRORS=hub.url)
         found = list((folder / "data").rglob("snapshots/*/model.bin"))
     assert done.returncode != 0 and "Traceback" not in done.stderr
@@ -187,7 +187,7 @@ def _fetched(snapshot: dict[str, object]) -> float:
 
 
 @contextlib.contextmanager
-def _own_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
+def own_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
     """A small file system at ``folder``; gives a function that mounts it anew with an option. Needs root."""
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)

@@ -310,3 +310,12 @@ def test_header_poisoning_reaches_no_answer(target: Target) -> None:
     for value in ("a\r\nX-Injected: 1", "a\nSet-Cookie: b=c"):
         answer = target.http.post("/v1/audio/speech", json={"input": "one", "instructions": value, "voice": "low"})
         assert "x-injected" not in answer.headers and "set-cookie" not in answer.headers
+
+
+def test_an_error_of_gradios_is_one_line_of_the_log(target: Target, caplog: pytest.LogCaptureFixture) -> None:
+    for path in ("queue/join", "call/speak%0a2026-11-21 ERROR page forged"):
+        answer = target.http.post(f"/gradio_api/{path}", json={"data": [], "fn_index": -1, "session_hash": "a"})
+        assert answer.status_code >= 400, answer.text
+        assert target.http.get("/healthz").status_code == 200, "the connection was broken"
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+    assert [record for record in caplog.records if "\n" in record.getMessage()] == []

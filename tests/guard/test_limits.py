@@ -103,6 +103,19 @@ def test_one_user_may_ask_so_often_whatever_the_address(limited: int, tmp_path: 
     assert TOKEN not in json.dumps(lines)
 
 
+def test_changes_are_counted_and_looking_is_not(limited: int) -> None:
+    headers = {"authorization": f"Bearer {TOKEN}", "x-forwarded-for": "203.0.113.9"}
+    asked = [
+        ("DELETE", "/api/presets/x"),
+        ("POST", "/api/voices"),
+        ("PATCH", "/api/history/x"),
+        ("POST", "/api/segments"),
+    ]
+    seen = [httpx.request(method, f"http://127.0.0.1:{limited}{path}", headers=headers) for method, path in asked]
+    assert [answer.status_code for answer in seen] == [404, 404, 404, 429]
+    assert [httpx.get(f"http://127.0.0.1:{limited}/seen", headers=headers).status_code for _ in range(5)] == [200] * 5
+
+
 def test_this_machines_own_programs_are_not_counted(application: Application) -> None:
     guard = Guard(application.app, rules=AccessRules(), limits=Limits(requests_per_minute=1))
     with serving(guard) as port:

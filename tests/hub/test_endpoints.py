@@ -85,10 +85,10 @@ def test_a_token_belongs_to_one_address() -> None:
     Path("token").write_text("hf_lab\n")
     found = endpoints({"LAUNCHER_MIRRORS": "official,https://lab.example;token_file=token", "HF_TOKEN": "hf_mine"})
     lab, official = found["https://lab.example"], found[OFFICIAL_URL]
-    assert lab.headers_for("https://lab.example/api/models/a/b") == {"Authorization": "Bearer hf_lab"}
-    assert official.headers_for(f"{OFFICIAL_URL}/api") == {"Authorization": "Bearer hf_mine"}
+    assert (lab.token, official.token) == ("hf_lab", "hf_mine")
+    assert lab.owns("https://lab.example/api/models/a/b")
     for elsewhere in ("https://cdn.lab.example/x", "http://lab.example/x", "https://lab.example:8443/x"):
-        assert lab.headers_for(elsewhere) == {}
+        assert not lab.owns(elsewhere)
     assert "hf_lab" not in repr(found) and "hf_mine" not in repr(found)
 
 

@@ -77,6 +77,25 @@ def begun(hub: HubServer, cache: Path, view: Path) -> Machine:
     return machine
 
 
+def test_the_setting_decides_for_the_command(tmp_path: Path, hub: HubServer) -> None:
+    environment = {
+        **os.environ,
+        "LAUNCHER_DATA_DIR": str(tmp_path),
+        "LAUNCHER_MIRRORS": hub.url,
+        "LAUNCHER_SHARED_CACHE": "yes",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "launcher", "fetch", NAME]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        while not list(tmp_path.glob("cache/huggingface/hub/.locks/*/*.lease")):
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def asked_for(hub: HubServer, since: int) -> int:
     """Bytes of the file that were asked for by the requests from the ``since``-th on."""
     total = 0

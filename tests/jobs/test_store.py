@@ -137,3 +137,19 @@ def test_rows_never_sound_at_the_same_time(tmp_path: Path) -> None:
     assert [(place.start, place.end) for place in whole.places] == [(0, 24_000), (24_000, 60_000), (72_000, 74_400)]
     assert srt_of(whole).startswith("1\n00:00:00,000 --> 00:00:01,000\nrow → 0\n\n2\n00:00:01,000 --> 00:00:02,500\n")
     store.close()
+
+
+def test_unfinished_jobs_are_bounded_and_finished_ones_make_room(tmp_path: Path) -> None:
+    store = JobStore(tmp_path, max_jobs=3)
+    jobs = [made(store, f"row {number}") for number in range(3)]
+    with pytest.raises(SpeechError) as refused:
+        made(store, "one too many")
+    assert (refused.value.code, refused.value.http_status) == ("too_many_jobs", 409)
+    store.wish(jobs[0].id, "cancel")
+    made(store, "again")
+    for job in store.jobs():
+        store.wish(job.id, "cancel")
+    for number in range(4):
+        store.wish(made(store, f"later {number}").id, "cancel")
+    assert len(store.jobs()) == 3
+    store.close()

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -267,3 +267,27 @@ def test_a_full_disk_leaves_the_old_record(run_file: RunFile) -> None:
     assert done.stdout.startswith("said: The run file"), done.stderr
     assert run_file.read() == RECORD
     assert not run_file.path.with_name("run.json.new").exists()
+
+
+@contextlib.contextmanager
+def as_somebody_else(file: Path) -> Iterator[None]:
+    """Takes the right to ``file`` away, also from an administrator."""
+    file.chmod(0)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)  # nobody
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        file.chmod(0o600)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="users")
+def test_of_another_users_instance_nothing_is_said(tmp_path: Path) -> None:
+    root = tmp_path / "instances" / "default"
+    root.mkdir(parents=True)
+    run_file = RunFile(root / "run.json", root / "run.lock")
+    with run_file.lock(), as_somebody_else(root / "run.lock"), pytest.raises(StorageError, match="sudo -u"):
+        run_file.state()

@@ -63,3 +63,17 @@ def test_openais_client_does_not_notice_that_the_page_starts(instance: Instance)
     # The stand-in answers every path; what counts is that the 503 of the loading page was bridged.
     answer = client.get("/anything", cast_to=object)
     assert answer["served_by"] == "page"
+
+
+def test_one_more_try_is_enough_however_wrong_the_estimate_was(instance: Instance) -> None:
+    openai = pytest.importorskip("openai")
+    instance.order("page", mode="ok", delay_s=0.05)
+    instance.start_ready()
+    # Now it takes far longer than last time, from which Retry-After is reckoned.
+    instance.order("page", mode="ok", delay_s=4.0)
+    pid = instance.status()["components"]["page"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: instance.status()["components"]["page"]["pid"] not in (None, pid), "another page")
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{instance.port}/v1", api_key="none", max_retries=1)
+    answer = client.post("/audio/speech", body={"input": "x"}, cast_to=object)
+    assert answer["served_by"] == "page"

@@ -30,18 +30,14 @@ from launcher.frames import MEDIA_TYPE, encode_event, encode_pcm
 from launcher.progress import Progress
 from webui import markup
 from webui.api import encoding
+from webui.api.threads import SLOW_PLACES
 from webui.engine.base import EngineInfo, SpeechRequest, Voice
+from webui.guard import CONTENT_SECURITY_POLICY
 from webui.settings import PageSettings
 from webui.ui.assets import Assets
 from webui.ui.page import mount
 
 RATE_HZ = 24_000
-#: What the service's guard sends with every answer; the page must work under it.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; font-src 'self' data:; "
-    "object-src 'none'; base-uri 'self'"
-)
 INFO = EngineInfo(
     name="sine",
     title={"en": "Sine", "zh": "正弦"},
@@ -250,7 +246,10 @@ class Policy:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"content-security-policy", POLICY.encode())]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+                ]
             await send(message)
 
         # A test that ends a connection in the middle raises this; the server then closes it, as a crash would.
@@ -276,6 +275,7 @@ def build(
 ) -> ASGIApp:
     """The application: routes first, then the page; ``tabs`` and ``assets`` as `webui.ui.page.mount` takes them."""
     app = FastAPI()
+    app.state.slow_places = asyncio.Semaphore(SLOW_PLACES)
     app.router.routes += encoding.routes()
     add_routes(app, service)
     return Policy(mount(app, settings=settings(**changes), tabs=tabs, assets=assets))

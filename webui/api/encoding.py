@@ -9,7 +9,6 @@ base64: no container changes that); the work is done in a thread.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import zlib
@@ -22,6 +21,7 @@ from starlette.routing import Route
 
 from launcher.errors import SpeechError
 from launcher.frames import PCM, FrameError, FrameReader
+from webui.api.threads import in_slow_thread
 from webui.audio import Pcm, check_format, encode
 from webui.loudness import LUFS_RANGE, normalise
 
@@ -40,7 +40,7 @@ def routes() -> list[Route]:
 
     async def encode_take(request: Request) -> Response:
         body = await request.body()
-        content, media_type = await asyncio.to_thread(_encoded, body)
+        content, media_type = await in_slow_thread(request, _encoded, body)
         return Response(content, media_type=media_type, headers={"Cache-Control": "no-store"})
 
     return [Route(PATH, encode_take, methods=["POST"])]

@@ -8,8 +8,8 @@ from starlette.routing import Route
 
 from webui.api.body import read_object
 from webui.api.downloads import attachment
-from webui.api.queries import flag
-from webui.api.threads import in_thread, received
+from webui.api.queries import flag, path_number
+from webui.api.threads import in_slow_thread, in_thread, received
 from webui.library.archives import copy_text
 from webui.library.library import Library
 
@@ -29,10 +29,10 @@ def routes(library: Library) -> list[Route]:
 
     async def change(request: Request) -> Response:
         changes = await read_object(request)
-        return JSONResponse((await in_thread(glossary.change, request.path_params["id"], changes)).to_json())
+        return JSONResponse((await in_thread(glossary.change, path_number(request, "id"), changes)).to_json())
 
     async def remove(request: Request) -> Response:
-        await in_thread(glossary.remove, request.path_params["id"])
+        await in_thread(glossary.remove, path_number(request, "id"))
         return JSONResponse({"removed": 1})
 
     async def export(_request: Request) -> Response:
@@ -42,7 +42,7 @@ def routes(library: Library) -> list[Route]:
     async def take_in(request: Request) -> Response:
         async with received(request, library.parts) as path:
             text = await in_thread(copy_text, path)
-        added, changed = await in_thread(glossary.merge, text, replace=flag(request, "replace") is True)
+        added, changed = await in_slow_thread(request, glossary.merge, text, replace=flag(request, "replace") is True)
         return JSONResponse({"added": added, "changed": changed})
 
     return [
@@ -50,6 +50,6 @@ def routes(library: Library) -> list[Route]:
         Route("/api/glossary", add, methods=["POST"]),
         Route("/api/glossary/export", export, methods=["GET"]),
         Route("/api/glossary/import", take_in, methods=["POST"]),
-        Route("/api/glossary/{id:int}", change, methods=["PATCH"]),
-        Route("/api/glossary/{id:int}", remove, methods=["DELETE"]),
+        Route("/api/glossary/{id}", change, methods=["PATCH"]),
+        Route("/api/glossary/{id}", remove, methods=["DELETE"]),
     ]

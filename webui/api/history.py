@@ -14,7 +14,7 @@ from launcher.errors import SpeechError
 from webui.api.body import read_object
 from webui.api.downloads import attachment
 from webui.api.queries import flag, names, number, whole
-from webui.api.threads import in_parts, in_thread
+from webui.api.threads import in_parts, in_slow_thread, in_thread
 from webui.audio import check_format, encode
 from webui.engine.streaming import StreamedAnswer
 from webui.library.archives import MEDIA_TYPE
@@ -86,7 +86,9 @@ async def _export(history: HistoryStore, request: Request) -> Response:
         raise SpeechError(f"format={kind!r:.40} is neither zip nor jsonl.", param="format")
     media_type, make = _EXPORTS[kind]
     headers = {**_FRESH, **attachment(f"takes.{kind}")}
-    return StreamedAnswer(in_parts(await in_thread(make, history, wanted)), media_type=media_type, headers=headers)
+    return StreamedAnswer(
+        in_parts(request, await in_thread(make, history, wanted)), media_type=media_type, headers=headers
+    )
 
 
 async def _audio(history: HistoryStore, request: Request) -> Response:
@@ -102,7 +104,7 @@ async def _audio(history: HistoryStore, request: Request) -> Response:
             content_disposition_type="inline",
         )
     check_format(audio_format)
-    content, media_type = await in_thread(_converted, path, take.sample_rate_hz, audio_format)
+    content, media_type = await in_slow_thread(request, _converted, path, take.sample_rate_hz, audio_format)
     headers = {**_LASTING, **attachment(f"{_file_name(take)}.{audio_format}")}
     return Response(content, media_type=media_type, headers=headers)
 

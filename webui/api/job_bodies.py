@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from launcher.errors import SpeechError
 from webui.api.body import read_object
+from webui.api.threads import in_slow_thread
 from webui.jobs.fitting import MAX_TEMPO
 from webui.jobs.formats import jsonl, read
 from webui.jobs.formats.decoding import MAX_FILE_BYTES
@@ -58,19 +59,20 @@ async def wanted_job(request: Request, max_text_chars: int) -> Wanted:
         return await _from_form(request, max_text_chars)
     if "name" in request.query_params or "format" in request.query_params:
         given: dict[str, Any] = dict(request.query_params)
-        return _from_file(await request.body(), _read_settings(given, is_text=True), max_text_chars)
+        settings = _read_settings(given, is_text=True)
+        return await in_slow_thread(request, _from_file, await request.body(), settings, max_text_chars)
     body = await read_object(request)
     rows, content = body.pop("rows", None), body.pop("content", None)
     settings = _read_settings(body, is_text=False)
     if isinstance(content, str):
-        return _from_file(content.encode("utf-8", "surrogatepass"), settings, max_text_chars)
+        return await in_slow_thread(request, _from_file, content.encode(), settings, max_text_chars)
     if not isinstance(rows, list):
         raise SpeechError(
             "There are neither rows nor content.",
             fix="Send rows (a list), content (a file's text), a form with a file, or a file as the body with ?name=.",
             param="rows",
         )
-    return from_rows(rows, settings, max_text_chars)
+    return await in_slow_thread(request, from_rows, rows, settings, max_text_chars)
 
 
 def from_rows(rows: list[Any], settings: Mapping[str, Any], max_text_chars: int) -> Wanted:
@@ -115,7 +117,8 @@ async def _from_form(request: Request, max_text_chars: int) -> Wanted:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
         given: dict[str, Any] = {"name": file.filename or "", **request.query_params, **fields}
         data = await file.read(MAX_FILE_BYTES + 1)
-    return _from_file(data, _read_settings(given, is_text=True), max_text_chars)
+    settings = _read_settings(given, is_text=True)
+    return await in_slow_thread(request, _from_file, data, settings, max_text_chars)
 
 
 def _from_file(data: bytes, settings: Mapping[str, Any], max_text_chars: int) -> Wanted:

@@ -19,8 +19,8 @@ from launcher.errors import SpeechError
 from webui.api.body import read_object
 from webui.api.downloads import attachment
 from webui.api.job_bodies import changed_row, wanted_job
-from webui.api.queries import whole
-from webui.api.threads import in_parts, in_thread
+from webui.api.queries import path_number, whole
+from webui.api.threads import in_parts, in_slow_thread, in_thread
 from webui.audio import MEDIA_TYPES
 from webui.engine.streaming import StreamedAnswer
 from webui.jobs.joining import arrange, srt_of, vtt_of
@@ -152,10 +152,10 @@ def _row_routes(store: JobStore, runner: Runner, max_text_chars: int) -> _Part:
 
     return [
         ("GET", "/{id}/rows", listing),
-        ("GET", "/{id}/rows/{position:int}", one),
-        ("PATCH", "/{id}/rows/{position:int}", change),
-        ("POST", "/{id}/rows/{position:int}/retry", retry),
-        ("GET", "/{id}/rows/{position:int}/audio", audio),
+        ("GET", "/{id}/rows/{position}", one),
+        ("PATCH", "/{id}/rows/{position}", change),
+        ("POST", "/{id}/rows/{position}/retry", retry),
+        ("GET", "/{id}/rows/{position}/audio", audio),
     ]
 
 
@@ -166,7 +166,7 @@ def _results(store: JobStore) -> _Part:
         audio_format = _format(request)
         _require_sound(job)
         ending, media_type = ("zip", "application/zip") if kind == "zip" else (audio_format, MEDIA_TYPES[audio_format])
-        parts = in_parts(await in_thread(_MAKERS[kind], store, job, audio_format))
+        parts = in_parts(request, await in_thread(_MAKERS[kind], store, job, audio_format))
         return StreamedAnswer(parts, media_type=media_type, headers={**_FRESH, **_file(job, ending)})
 
     async def subtitles(request: Request) -> Response:
@@ -198,7 +198,7 @@ async def _row_audio(store: JobStore, row: JobRow, request: Request) -> Response
     headers = {**_FRESH, **attachment(f"{names_of([row])[row.position]}.{audio_format}")}
     if audio_format == "wav":
         return FileResponse(store.path(row), media_type="audio/wav", headers=headers)
-    content, media_type = await in_thread(row_file, store, row, audio_format)
+    content, media_type = await in_slow_thread(request, row_file, store, row, audio_format)
     return Response(content, media_type=media_type, headers=headers)
 
 
@@ -245,7 +245,7 @@ def _id(request: Request) -> str:
 
 
 def _place(request: Request) -> tuple[str, int]:
-    return _id(request), int(request.path_params["position"])
+    return _id(request), path_number(request, "position")
 
 
 def _format(request: Request) -> str:

@@ -21,12 +21,13 @@ from webui.api.body import read_object
 from webui.api.job_bodies import GAP_S, Wanted, from_rows
 from webui.api.offer import Offer
 from webui.api.openai_instructions import follow_instructions
-from webui.api.threads import in_thread
+from webui.api.threads import in_slow_thread, in_thread
 from webui.audio import MEDIA_TYPES, check_format
 from webui.engine.streaming import StreamedAnswer
 from webui.jobs.fitting import MAX_TEMPO
 from webui.jobs.records import JobRow
 from webui.jobs.results import row_file
+from webui.jobs.rows import MAX_ROWS
 from webui.jobs.runner import Runner
 from webui.jobs.store import JobStore
 
@@ -48,7 +49,7 @@ def routes(store: JobStore, runner: Runner, offer: Offer, *, max_text_chars: int
         in_background = body.get("background", False)
         if not isinstance(in_background, bool):
             raise SpeechError(f"background={in_background!r:.40} is not true or false.", param="background")
-        wanted, notes = _wanted(body, max_text_chars, await _capabilities(offer))
+        wanted, notes = await in_slow_thread(request, _wanted, body, max_text_chars, await _capabilities(offer))
         if len(wanted.reading.rows) > MAX_ITEMS and not in_background:
             raise SpeechError(
                 f"items has {len(wanted.reading.rows)} items, more than {MAX_ITEMS}.",
@@ -78,6 +79,8 @@ def _wanted(body: Mapping[str, Any], max_text_chars: int, capabilities: tuple[st
     items = body.get("items")
     if not isinstance(items, list) or not items:
         raise SpeechError("items is no list of inputs.", fix='Send {"items": [{"input": "..."}]}.', param="items")
+    if len(items) > MAX_ROWS:
+        raise SpeechError(f"items has {len(items)} items, more than {MAX_ROWS}.", fix="Send several.", param="items")
     title = body.get("title") or f"{len(items)} items"
     if not isinstance(title, str):
         raise SpeechError("title is not text.", param="title")

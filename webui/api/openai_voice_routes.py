@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from launcher.errors import SpeechError
 from webui.api.offer import Offer
-from webui.api.threads import in_thread, kept
+from webui.api.threads import in_slow_thread, in_thread, kept
 from webui.library.decoding import decode
 from webui.library.library import Library
 from webui.library.voices import StoredVoice
@@ -44,7 +44,7 @@ def routes(library: Library, offer: Offer) -> list[Route]:
                 if isinstance(value := form.get(name), str) and value
             }
             async with kept(sample, library.parts) as path:
-                recording = await in_thread(decode, path)
+                recording = await in_slow_thread(request, decode, path)
         voice, is_new = await in_thread(voices.add, recording, given)
         return JSONResponse({**_stored(voice), "new": is_new}, 201 if is_new else 200)
 

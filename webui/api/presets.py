@@ -9,7 +9,7 @@ from starlette.routing import Route
 from webui.api.body import read_object
 from webui.api.downloads import attachment
 from webui.api.queries import flag
-from webui.api.threads import in_thread, received
+from webui.api.threads import in_slow_thread, in_thread, received
 from webui.library.library import Library
 
 IMPORT_PATH = "/api/presets/import"
@@ -48,7 +48,7 @@ def routes(library: Library) -> list[Route]:
     async def take_in(request: Request) -> Response:
         async with received(request, library.parts) as path:
             name = request.query_params.get("name", "")
-            done = await in_thread(library.preset_import.read, path, name)
+            done = await in_slow_thread(request, library.preset_import.read, path, name)
         return JSONResponse(done.to_json())
 
     return [

@@ -1,4 +1,4 @@
-"""What stands behind a `?`: read as what it should be, or refused by name."""
+"""What stands behind a `?`, and numbers in a path: read as what they should be, or refused by name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import math
 from starlette.requests import Request
 
 from launcher.errors import SpeechError
+
+#: Of a number in a path; a database counts to 19.
+_MAX_DIGITS = 15
 
 
 def number(request: Request, name: str, *, low: float = 0.0, high: float = 1e12) -> float | None:
@@ -37,6 +40,18 @@ def whole(request: Request, name: str, *, low: int = 0, high: int = 2**53) -> in
     if value is not None and not value.is_integer():
         raise SpeechError(f"{name}={value:g} is no whole number.", param=name)
     return None if value is None else int(value)
+
+
+def path_number(request: Request, name: str) -> int:
+    """A number that is part of the path; one that no row can have is not there.
+
+    Raises:
+        SpeechError: when it is none.
+    """
+    text = str(request.path_params[name])
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise SpeechError(f"There is no {text!r:.40}.", code="not_found", http_status=404)
+    return int(text)
 
 
 def flag(request: Request, name: str) -> bool | None:

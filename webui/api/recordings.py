@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from launcher.errors import SpeechError
-from webui.api.threads import in_thread, received
+from webui.api.threads import in_slow_thread, in_thread, received
 from webui.api.voices import described, read_part
 from webui.library.library import Library
 from webui.library.uploads import Uploads
@@ -23,7 +23,7 @@ def routes(library: Library, uploads: Uploads) -> list[Route]:
 
     async def add(request: Request) -> Response:
         async with received(request, library.parts) as path:
-            recording = await in_thread(read_part, request, path)
+            recording = await in_slow_thread(request, read_part, request, path)
         name = await in_thread(uploads.add, recording)
         return JSONResponse({"id": name, **described(recording)}, 201, headers=_FRESH)
 

@@ -22,6 +22,7 @@ from launcher.errors import SpeechError
 from webui.api.answers import WHO
 from webui.api.body import read_object
 from webui.api.log_tail import tail
+from webui.api.queries import path_number, whole
 from webui.supervisor_link import SupervisorLink
 
 _FRESH = {"Cache-Control": "no-store"}
@@ -84,10 +85,9 @@ def _to_look(link: SupervisorLink, rules: AccessRules, log_dir: str) -> list[Rou
 
     async def log(request: Request) -> Response:
         _require(request, rules)
-        wanted = request.query_params.get("lines", "200")
-        count = min(int(wanted), _MAX_LINES) if wanted.isascii() and wanted.isdigit() else 200
+        count = min(whole(request, "lines") or 200, _MAX_LINES)
         level = request.query_params.get("level", "").upper()
-        lines = await asyncio.to_thread(tail, Path(log_dir), max(1, count), level=level) if log_dir else []
+        lines = await asyncio.to_thread(tail, Path(log_dir), count, level=level) if log_dir else []
         return JSONResponse({"lines": lines}, headers=_FRESH)
 
     return [
@@ -107,7 +107,7 @@ def _to_act(link: SupervisorLink, rules: AccessRules) -> list[Route]:
 
     async def cancel(request: Request) -> Response:
         _require(request, rules)
-        return JSONResponse(await _ask(link, "cancel-errand", number=request.path_params["number"]))
+        return JSONResponse(await _ask(link, "cancel-errand", number=path_number(request, "number")))
 
     async def engine(request: Request) -> Response:
         _require(request, rules)
@@ -122,7 +122,7 @@ def _to_act(link: SupervisorLink, rules: AccessRules) -> list[Route]:
 
     return [
         Route("/api/system/errands", send, methods=["POST"]),
-        Route("/api/system/errands/{number:int}", cancel, methods=["DELETE"]),
+        Route("/api/system/errands/{number}", cancel, methods=["DELETE"]),
         Route("/api/system/engine", engine, methods=["POST"]),
     ]
 

@@ -17,6 +17,9 @@ from launcher.errors import FULL_ERRNOS, DiskFullError, SpeechError, StorageErro
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
+#: Recordings that are decoded, files that are read and sounds that are converted at the same time; Python gives us five
+#: threads or more, and what speech needs of them takes milliseconds.
+SLOW_PLACES = 3
 _CHUNK_BYTES = 1024 * 1024
 
 
@@ -31,6 +34,20 @@ async def in_thread(call: Callable[Parameters, Result], *args: Parameters.args, 
         return await asyncio.to_thread(call, *args, **kwargs)
     except OSError as error:
         raise _storage_error(error) from error
+
+
+async def in_slow_thread(
+    request: Request, call: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> Result:
+    """As `in_thread`, for what takes seconds: a few at a time, so that a thread is left for everything else.
+
+    Args:
+        request: whose application counts them.
+        call: what is done, with ``args`` and ``kwargs``.
+    """
+    places: asyncio.Semaphore = request.app.state.slow_places
+    async with places:
+        return await in_thread(call, *args, **kwargs)
 
 
 @contextlib.asynccontextmanager
@@ -77,9 +94,9 @@ async def _written(chunks: AsyncIterator[bytes], parts: Path) -> AsyncIterator[P
             path.unlink(missing_ok=True)
 
 
-async def in_parts(parts: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """What a plain iterator gives, each part made in a thread."""
-    while (part := await in_thread(next, parts, None)) is not None:
+async def in_parts(request: Request, parts: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """What a plain iterator gives, each part made as `in_slow_thread` does: the first of a long sound takes minutes."""
+    while (part := await in_slow_thread(request, next, parts, None)) is not None:
         if part:
             yield part
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from webui.api.body import read_object
 from webui.api.downloads import attachment
 from webui.api.queries import flag, names, number
-from webui.api.threads import in_parts, in_thread, received
+from webui.api.threads import in_parts, in_slow_thread, in_thread, received
 from webui.engine.streaming import StreamedAnswer
 from webui.library.archives import MEDIA_TYPE
 from webui.library.decoding import decode
@@ -79,23 +79,23 @@ def _files(library: Library) -> list[Route]:
 
     async def add(request: Request) -> Response:
         async with received(request, library.parts) as path:
-            recording = await in_thread(read_part, request, path)
+            recording = await in_slow_thread(request, read_part, request, path)
         voice, is_new = await in_thread(voices.add, recording, _given(request))
         return JSONResponse({**voice.to_json(), "new": is_new}, 201 if is_new else 200)
 
     async def check(request: Request) -> Response:
         async with received(request, library.parts) as path:
-            recording = await in_thread(read_part, request, path)
+            recording = await in_slow_thread(request, read_part, request, path)
         return JSONResponse(described(recording))
 
     async def export(request: Request) -> Response:
-        parts = in_parts(await in_thread(partial(_export, library, names(request, "ids"))))
+        parts = in_parts(request, await in_thread(partial(_export, library, names(request, "ids"))))
         headers = {**_FRESH, **attachment("voices.zip")}
         return StreamedAnswer(parts, media_type=MEDIA_TYPE, headers=headers)
 
     async def take_in(request: Request) -> Response:
         async with received(request, library.parts) as path:
-            done = await in_thread(import_voices, voices, path, library.parts)
+            done = await in_slow_thread(request, import_voices, voices, path, library.parts)
         return JSONResponse(done.to_json())
 
     return [

@@ -15,6 +15,7 @@ from typing import Any
 from launcher.errors import ENGINE_ERROR, OUT_OF_MEMORY, EngineError, LauncherError, SpeechError
 from launcher.frames import EVENT, Frame, FrameReader
 from webui.engine.base import EngineInfo, SpeechRequest
+from webui.engine.connections import ENDING
 from webui.engine.exchange import Answer, SilentError, UnreachableError, ask
 
 #: Connecting is local; the engine's loop answers `/health` and `/info` at once even while it loads or speaks.
@@ -158,6 +159,8 @@ def error_from(data: Mapping[str, Any], retry_after_s: int = RETRY_AFTER_S) -> L
     code = str(data.get("code") or "")
     if code == "engine_loading":
         return EngineAwayError(message, fix=fix, retry_after_s=retry_after_s, loading=True)
+    if code == ENDING:
+        return EngineAwayError("The engine ends, or starts anew.", retry_after_s=retry_after_s)
     if code in (ENGINE_ERROR, OUT_OF_MEMORY):
         return EngineError(message, fix=fix, code=code)
     status = data.get("http_status")
@@ -177,7 +180,7 @@ def _error_of(answer: Answer, data: bytes) -> LauncherError:
     try:
         return error_from(json.loads(data)["error"], retry_after_s)
     except (ValueError, KeyError, TypeError):
-        return EngineError(f"The engine answered {answer.status}.", fix="The log has the details: launcher logs.")
+        return EngineError(f"The engine answered {answer.status}.", fix="The log has the details: tts-launcher logs.")
 
 
 def _away(error: Exception) -> EngineAwayError:

@@ -7,6 +7,7 @@ that takes nothing of its answer loses the connection, because an engine waits b
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -22,11 +23,20 @@ STALLED_S = 120.0
 #: How long a connection that is new when the server ends may take to bring its request: it is usually there already,
 #: and closing would make the kernel reset what nobody has read.
 FIRST_REQUEST_S = 0.25
-_FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: application/json\r\n"
-    b"Content-Length: 81\r\n\r\n"
-    b'{"error":{"message":"Too many connections.","type":"server_error","code":"full"}}'
-)
+#: After which somebody who could not be served is told to come back.
+RETRY_AFTER_S = 5
+#: Code of the answer to somebody whom a server that ends has not begun to answer.
+ENDING = "ending"
+
+
+def _refusal(message: str, code: str) -> bytes:
+    body = json.dumps({"error": {"message": message, "type": "server_error", "code": code}})
+    head = f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER_S}\r\nConnection: close\r\n"
+    return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+_FULL = _refusal("Too many connections.", "full")
+_ENDING = _refusal("This ends or starts anew before it can answer: try again.", ENDING)
 
 
 class Admission:
@@ -115,6 +125,14 @@ class BoundedH11Protocol(H11Protocol):
             self.loop.call_later(FIRST_REQUEST_S, self._shut_down_for_good)
         else:
             super().shutdown()
+
+    def refuse(self) -> None:
+        """Tells who still waits for the beginning of an answer to come back; the application sees a disconnect."""
+        if self.cycle is not None and not self.cycle.response_started and not self.transport.is_closing():
+            self.transport.write(_ENDING)
+            self.transport.close()
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def _shut_down_for_good(self) -> None:
         if not self.transport.is_closing():

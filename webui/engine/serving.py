@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import Server
 
-from webui.engine.connections import STALLED_S, Admission, protocol
+from webui.engine.connections import STALLED_S, Admission, BoundedH11Protocol, protocol
 
 #: Bytes of a request's headers; cookies of other programs on the same host can exceed uvicorn's 16 KiB.
 MAX_HEADER_BYTES = 32 * 1024
@@ -85,13 +85,16 @@ class ChildServer(Server):
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tells, then ends gracefully."""
+        """Tells, then ends gracefully: what has not begun to be answered by then is told to come back."""
         self._on_stopping()
         for server in self.servers:
             server.close()
         deadline = time.monotonic() + self._busy_s
         while self._is_busy() and time.monotonic() < deadline and not self.force_exit:
             await asyncio.sleep(BUSY_POLL_S)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, BoundedH11Protocol):
+                connection.refuse()
         await super().shutdown(sockets)
 
     def ask_to_stop(self) -> None:

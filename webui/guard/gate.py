@@ -42,7 +42,8 @@ class Limits:
     Attributes:
         body_bytes: of any request.
         larger_bodies: paths whose requests may be larger, with their limit: they are written to the disk as they come.
-        requests_per_minute: for speech, of one user or address; programs on this machine are not counted.
+        requests_per_minute: that speak or change something, of one user or address; those of programs on this machine
+            are not counted.
         body_grace_s: see `webui.guard.bodies`.
     """
 
@@ -110,7 +111,8 @@ class Guard:
     def _seen(self, scope: Scope, asker: Asker) -> Scope:
         """The scope as everything behind the guard sees it."""
         path = scope["path"]
-        if self._root_path and (path == self._root_path or path.startswith(f"{self._root_path}/")):
+        # As often as it stands there: the routes behind would cut off what is left of it, and so be others than these.
+        while self._root_path and (path == self._root_path or path.startswith(f"{self._root_path}/")):
             path = path[len(self._root_path) :] or "/"
         port = scope["client"][1] if scope.get("client") else 0
         return {
@@ -141,10 +143,11 @@ class Guard:
             return self._refuse(visit, Denial(404, "There is nothing here.", "", "not_found"))
         if self._rules.holders:
             visit.who = who_asks(self._rules, visit.headers)
-        if visit.event == "speech" and not visit.asker.is_loopback:
+        if visit.event in ("speech", "change") and not visit.asker.is_loopback:
             wait_s = self._requests.take(visit.who or visit.asker.address)
             if wait_s:
-                message = f"More than {self._limits.requests_per_minute} requests for speech within a minute."
+                limit = self._limits.requests_per_minute
+                message = f"More than {limit} requests that speak or change something within a minute."
                 fix = "Try again later, or raise LAUNCHER_RATE_LIMIT."
                 return self._refuse(visit, Denial(429, message, fix, "too_many_requests"), {"Retry-After": str(wait_s)})
         return None
@@ -203,7 +206,8 @@ class Guard:
         try:
             await self.app(visit.scope, body.receive, guarded_send)
         except Exception:
-            if not body.is_refused:
+            # What was answered with 500 is in the log; what breaks off in the midst must break the connection, too.
+            if not body.is_refused and status != 500:
                 raise
         finally:
             if visit.event and not body.is_refused:

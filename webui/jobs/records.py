@@ -132,11 +132,6 @@ class JobRow:
         """Seconds of its sound."""
         return self.samples / self.sample_rate_hz if self.sample_rate_hz else 0.0
 
-    @property
-    def is_timed(self) -> bool:
-        """Whether it has its time, as a subtitle."""
-        return self.start_s is not None and self.end_s is not None
-
     def to_json(self) -> dict[str, Any]:
         """The row for programs and for the page."""
         error = {"message": self.message, "fix": self.fix} if self.message else None

@@ -25,7 +25,7 @@ from webui.library.database import Database
 from webui.library.files import RowFiles, empty, make_private
 
 FILE_NAME = "jobs.sqlite3"
-#: Jobs that are kept; the oldest finished ones go when more come.
+#: Finished jobs that are kept, the oldest go when more come; and unfinished ones, of which no more are taken.
 MAX_JOBS = 500
 #: What a row becomes when it is to be spoken again.
 _AFRESH = "state = 'queued', attempts = 0, message = '', fix = ''"
@@ -57,12 +57,14 @@ class JobStore:
     Args:
         folder: private; made when it is not there.
         budget_bytes: of all results together; those of the oldest finished jobs go first.
+        max_jobs: finished ones that are kept, and unfinished ones that are taken.
 
     Raises:
         StorageError: when it cannot be opened.
     """
 
-    def __init__(self, folder: Path, budget_bytes: int = 4 * 10**9) -> None:
+    def __init__(self, folder: Path, budget_bytes: int = 4 * 10**9, *, max_jobs: int = MAX_JOBS) -> None:
+        self._max_jobs = max_jobs
         self.parts = folder / "parts"
         try:
             for path in (folder, self.parts):
@@ -94,8 +96,18 @@ class JobStore:
             reading: rows and problems.
             options: see `Job`.
             wish: ``go`` or ``pause``.
+
+        Raises:
+            SpeechError: when too many others have not come to their end yet.
         """
         self._forget_oldest()
+        if self._unfinished() >= self._max_jobs:
+            raise SpeechError(
+                f"{self._max_jobs} jobs are not finished.",
+                fix="Cancel or delete some.",
+                code="too_many_jobs",
+                http_status=409,
+            )
         job_id = uuid.uuid4().hex
         problems = json.dumps([problem.to_json() for problem in reading.problems])
         with self._database.writing() as connection:
@@ -329,12 +341,19 @@ class JobStore:
                 (job.number, position),
             )
 
+    def _unfinished(self) -> int:
+        with self._database.reading() as connection:
+            found = connection.execute(
+                "SELECT COUNT(DISTINCT job_number) FROM rows WHERE state IN ('queued', 'running')"
+            ).fetchone()
+        return int(found[0])
+
     def _forget_oldest(self) -> None:
         with self._database.reading() as connection:
             found = connection.execute(
                 "SELECT id FROM jobs WHERE NOT EXISTS (SELECT 1 FROM rows WHERE job_number = number"
                 " AND state IN ('queued', 'running')) ORDER BY number DESC LIMIT -1 OFFSET ?",
-                (MAX_JOBS - 1,),
+                (self._max_jobs - 1,),
             ).fetchall()
         for row in found:
             self.remove(row["id"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ from webui.library.decoding import Decoder
 MEDIA_TYPE = "application/zip"
 #: Most entries that are looked at, and most bytes of a JSON or YAML entry.
 MAX_ENTRIES, MAX_TEXT_BYTES = 20_000, 8 * 1024 * 1024
+#: Of the list of entries at a zip file's end: 20,000 of them with names of 150 letters.
+MAX_LIST_BYTES = 4 * 1024 * 1024
+#: Of one import, in seconds: a thousand ordinary recordings take three minutes.
+PATIENCE_S = 600.0
 _COPY_BYTES = 1024 * 1024
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 #: The zip format knows no year before; one time for all makes equal content an equal file.
@@ -67,11 +72,23 @@ def stream_zip(texts: Iterable[tuple[str, str]], files: Iterable[tuple[str, Path
     yield outlet.take()
 
 
+class _Bounded(io.BufferedReader):
+    """A file of which nobody reads much at once: a zip file's list of entries is read whole before it is looked at."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = MAX_LIST_BYTES + 1 if size is None or size < 0 else min(size, MAX_LIST_BYTES + 1)
+        data = super().read(wanted)
+        if len(data) > MAX_LIST_BYTES:
+            raise zipfile.BadZipFile("the list of entries is too long")
+        return data
+
+
 class Archive:
     """A zip file that somebody sent.
 
     Args:
         path: where it lies.
+        patience_s: from when on nothing more is taken out of it: a thousand recordings may each be slow to decode.
 
     Attributes:
         decoder: for the recordings in it; ends with the archive.
@@ -80,14 +97,18 @@ class Archive:
         SpeechError: when it is no zip file, or one that is not ours to read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience_s: float = PATIENCE_S) -> None:
+        self._deadline = time.monotonic() + patience_s
+        self._file = _Bounded(io.FileIO(path))
         try:
-            self._zip = zipfile.ZipFile(path)
+            self._zip = zipfile.ZipFile(self._file)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            self._file.close()
             raise bad_archive("The file is no zip file that can be read.") from error
         entries = self._zip.infolist()
         if len(entries) > MAX_ENTRIES:
             self._zip.close()
+            self._file.close()
             raise bad_archive(f"The zip file has {len(entries)} entries, more than {MAX_ENTRIES}.")
         # Windows' own archiver has written backslashes; a repeated name counts once, the last one, as zip tools do.
         self.decoder = Decoder()
@@ -98,6 +119,7 @@ class Archive:
 
     def __exit__(self, *_: object) -> None:
         self._zip.close()
+        self._file.close()
         self.decoder.close()
 
     @property
@@ -131,8 +153,10 @@ class Archive:
         """Writes one entry to a path that the caller chose.
 
         Raises:
-            SpeechError: when it is missing, damaged or larger than ``max_bytes``.
+            SpeechError: when it is missing, damaged or larger than ``max_bytes``, or the archive took too long.
         """
+        if time.monotonic() >= self._deadline:
+            raise bad_archive(f"The zip file took too long, so {name!r:.100} was left out.")
         with self._opened(name) as source, target.open("wb") as file:
             self._copy(source, file, name, max_bytes)
 

@@ -20,6 +20,9 @@ from webui.library.fields import key_of, not_found, read_line
 
 #: A request takes 500; of a larger glossary it gets those that its text holds.
 MAX_TERMS = 5000
+#: Of a file: as many terms with the longest readings. The reader is Python's own, a second for every 200 kB: the one
+#: in C can be made to overflow its stack.
+MAX_FILE_CHARS = 3_200_000
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,8 @@ def _check_size(connection: sqlite3.Connection) -> None:
 def _parse(text: str) -> list[dict[str, str]]:
     import yaml
 
+    if len(text) > MAX_FILE_CHARS:
+        raise bad_archive(f"The file has {len(text)} characters, more than {MAX_FILE_CHARS}.")
     try:
         # The base loader makes texts, lists and mappings alone: no objects, and "ON" stays a term.
         data = yaml.load(text, Loader=yaml.BaseLoader)

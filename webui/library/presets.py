@@ -159,7 +159,7 @@ def check_state(state: object) -> dict[str, Any]:
         SpeechError: when it is no object, too large, or its request is wrong or names a file.
     """
     checked = read_object(state, "state")
-    if len(_written(checked).encode()) > MAX_STATE_BYTES:
+    if _size_bytes(checked) > MAX_STATE_BYTES:
         raise SpeechError(f"The state is larger than {MAX_STATE_BYTES // 1024} KiB.", param="state")
     request = read_object(checked.get("request", {}), "state.request")
     known = {name: value for name, value in request.items() if name in _KNOWN}
@@ -186,6 +186,13 @@ def read_preset_file(data: Any) -> tuple[str, Any]:
     if data.get("version") != VERSION:
         raise bad_archive(f"The preset's version {data.get('version')!r:.20} is not known.")
     return str(data.get("name", "")), data.get("state")
+
+
+def _size_bytes(state: Mapping[str, Any]) -> int:
+    try:
+        return len(_written(state).encode())
+    except UnicodeEncodeError as error:
+        raise SpeechError("There is half a character in the state.", param="state") from error
 
 
 def _written(state: Mapping[str, Any]) -> str:

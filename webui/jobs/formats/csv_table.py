@@ -11,6 +11,8 @@ from webui.jobs.formats.names import CELLS, TIMING, number, our_name, row_fields
 from webui.jobs.rows import Reading
 
 DELIMITERS = (",", ";", "\t", "|")
+#: A first line that is longer names no columns.
+MAX_HEADER_CHARS = 20_000
 _KNOWN = {*CELLS, *TIMING, *EMOTIONS, "silence_after_ms"}
 
 
@@ -89,6 +91,8 @@ def _read_texts(text: str, reading: Reading) -> None:
 
 
 def _names(line: str, delimiter: str) -> list[str]:
+    if len(line) > MAX_HEADER_CHARS:
+        return []
     try:
         return [our_name(cell) for cell in next(csv.reader([line], delimiter=delimiter), [])]
     except csv.Error:

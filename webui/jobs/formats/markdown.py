@@ -83,7 +83,7 @@ class _Blocks:
             self._end()
         elif heading := _HEADING.match(line):
             self._end()
-            self._put(number, re.sub(r"[ \t]+#+[ \t]*$", "", line[heading.end() :]))
+            self._put(number, _without_closing_signs(line[heading.end() :]))
             self._end(heading=True)
         elif line.lstrip().startswith("|"):
             self._end()
@@ -108,6 +108,12 @@ class _Blocks:
         text = html.unescape(text).strip()
         if text and any(character.isalnum() for character in text):
             self._reading.add(self._begun, {"text": text}, gap_s=HEADING_GAP_S if heading else None)
+
+
+def _without_closing_signs(words: str) -> str:
+    """A heading's words without the signs that may close it; those that stand on a word belong to it."""
+    kept = words.rstrip(" \t").rstrip("#")
+    return kept if kept.endswith((" ", "\t")) else words
 
 
 def _is_table_rule(line: str) -> bool:

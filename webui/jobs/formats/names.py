@@ -12,6 +12,7 @@ from typing import Any
 
 from launcher.errors import SpeechError
 from webui.emotion import EMOTIONS, EmotionVector
+from webui.jobs.rows import MAX_GAP_S
 
 #: Name in a file -> our name. ``output``, ``emotion_audio``, ``emotion_vector``, ``emotion_weight`` and
 #: ``silence_after_ms`` are those of the official command line's batch file (index-tts ``indextts/cli_v2.py``).
@@ -108,8 +109,11 @@ def number(name: str, text: str) -> float | int | str:
 
 
 def _milliseconds(value: object) -> float:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise SpeechError(f"silence_after_ms={value!r:.40} is not a whole number of milliseconds.", param="gap_s")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_GAP_S * 1000:
+        raise SpeechError(
+            f"silence_after_ms={value!r:.40} is no whole number of milliseconds from 0 to {MAX_GAP_S * 1000:g}.",
+            param="gap_s",
+        )
     return value / 1000
 
 

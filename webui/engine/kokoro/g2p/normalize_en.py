@@ -228,10 +228,6 @@ def _said(text: str) -> Callable[[re.Match[str]], str]:
     return lambda _: text
 
 
-def _joined(text: str) -> Callable[[re.Match[str]], str]:
-    return lambda match: f"{match[1]}{text}{match[2]}"
-
-
 # An abbreviation at the end of a sentence gives its point back: "apples, etc." ends with a stop.
 _ABBREVIATION = (
     rf"(?<![A-Za-z.])({'|'.join(re.escape(name) for name in sorted(ABBREVIATIONS, key=len, reverse=True))})"
