@@ -82,14 +82,24 @@ def wait_for_choices(place: Place, job: str, position: int) -> None:
         time.sleep(0.05)
 
 
+def goes_to_the_speak_tab(visitor: Visitor, text: str) -> None:
+    """A row worth working on: the second, which has an emotion of its own; Back returns."""
+    shown = visitor.page
+    shown.click("[data-position='2'] [data-act=use]")
+    shown.wait_for_selector("#tts-text textarea", state="visible")
+    assert shown.input_value("#tts-text textarea") == text
+    assert shown.input_value("#tts-emotion-happy input[type=number]") == "0.8"
+    shown.go_back()
+    shown.wait_for_selector("[data-position='3'][data-state=done]")
+
+
 @pytest.mark.parametrize(("language", "width"), [("en-US", 1440), ("zh-CN", 390)])
 def test_from_a_file_to_the_downloads(visit: Visit, place: Place, language: str, width: int) -> None:
     visitor = visit(language=language, width=width, address=place.address)
     visitor.wait_for_voices()
     go(visitor)
     shown = visitor.page
-    table = place.folder / f"table-{width}.csv"
-    table.write_text(TABLE)
+    (table := place.folder / f"table-{width}.csv").write_text(TABLE)
     shown.set_input_files("#tts-tab-batch input[type=file]", table)
     shown.wait_for_selector("[data-position='3']")
     assert shown.inner_text("#tts-batch-title") == table.name
@@ -124,6 +134,7 @@ def test_from_a_file_to_the_downloads(visit: Visit, place: Place, language: str,
     assert "first.wav" in archive.namelist() and len(archive.namelist()) == 5
     assert saved.value.suggested_filename == f"{table.stem}.zip"
     assert visitor.evaluate("() => window.broken") is None
+    goes_to_the_speak_tab(visitor, place.store.row(job.id, 2).request["text"])
     # What is under way is there again after a reload, at its own address.
     visitor.reload()
     shown.wait_for_selector("[data-position='3'][data-state=done]")

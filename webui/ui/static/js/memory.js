@@ -3,7 +3,8 @@
 const KEY = "tts-launcher.page";
 const WRITE_DELAY_MS = 150;
 
-let values = read();
+const values = read();
+const changed = new Set(); // what this page has to write
 let timer = 0;
 
 function read() {
@@ -19,7 +20,11 @@ function flush() {
   clearTimeout(timer);
   timer = 0;
   try {
-    localStorage.setItem(KEY, JSON.stringify(values));
+    // Another tab may have written meanwhile: what it set and this one did not stays.
+    const stored = read();
+    for (const name of changed) stored[name] = values[name];
+    localStorage.setItem(KEY, JSON.stringify(stored));
+    changed.clear();
   } catch {
     // storage is full or off: see above
   }
@@ -34,6 +39,7 @@ export function recall(name, fallback) {
 /** Stores a value soon; at once when the page is left. */
 export function remember(name, value) {
   values[name] = value;
+  changed.add(name);
   if (!timer) timer = setTimeout(flush, WRITE_DELAY_MS);
 }
 

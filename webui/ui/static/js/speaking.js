@@ -10,6 +10,8 @@ import { SpeechFailure } from "./speech.js";
 import { Take } from "./take.js";
 import { t } from "./texts.js";
 
+const LEAVING_MS = 1000;
+
 export class Speaking {
   #panels;
   #engine;
@@ -64,6 +66,7 @@ export class Speaking {
   restore() {
     const kept = this.#store.takes.find((take) => take.id === recall("shown", ""));
     if (kept && !this.#take && !this.#shown) this.show(kept);
+    if (!this.#take && interrupted(false)) this.#panels.player.message.show(t("take_interrupted"));
   }
 
   /** Shows a take that was kept, and plays it when `options` say so. */
@@ -102,6 +105,7 @@ export class Speaking {
   async #run(take) {
     const { player } = this.#panels;
     const engine = this.#engine.info?.name ?? "";
+    interrupted(true);
     try {
       const end = await take.run(this.#engine, player.view(take));
       const kept = take.kept(engine, end);
@@ -117,6 +121,9 @@ export class Speaking {
       showFailure(error instanceof SpeechFailure ? error : new SpeechFailure("server"), this.#panels, this.#limits());
       if (!(error instanceof SpeechFailure)) console.warn(error);
       return null;
+    } finally {
+      // Later: a page that is being left sees its requests fail before it goes.
+      setTimeout(() => this.#panels.player.busy || interrupted(false), LEAVING_MS);
     }
   }
 
@@ -145,6 +152,17 @@ export class Speaking {
     if (!request.text.trim()) return new SpeechFailure("empty_text", { param: "text" });
     if (this.#panels.text.length > this.#limit) return new SpeechFailure("text_too_long", { param: "text" });
     return null;
+  }
+}
+
+/** Whether a take was under way when this tab was loaded again, or crashed; sets what the next load will be told. */
+function interrupted(now) {
+  try {
+    const before = sessionStorage.getItem("tts-launcher.speaking") === "yes";
+    sessionStorage.setItem("tts-launcher.speaking", now ? "yes" : "no");
+    return before;
+  } catch {
+    return false; // storage is off
   }
 }
 

@@ -142,6 +142,7 @@ export class JobView {
       retry: (row) => this.#do(() => call(`api/jobs/${id}/rows/${row.position}/retry`, { method: "POST" })),
       listen: (control, row) => this.#listener.toggle(control, this.#rows.get(row.position).source(id)),
       edit: (row) => editRow(this.#panel, row, this.#engine, (fields) => this.#patch(row.position, fields)),
+      use: (row) => dispatchEvent(new CustomEvent("tts:use", { detail: { ...row.request, seed: row.seed ?? row.request.seed } })),
       save: (row) => save(address(`api/jobs/${id}/rows/${row.position}/audio`, { format: this.#format.value })),
     };
     this.#since ||= page.changed;

@@ -51,6 +51,7 @@ export class Row {
       listen,
       tool(`${name}: ${t("batch_again")}`, "again", () => this.#actions.retry(this.row), { "data-act": "retry" }),
       tool(`${name}: ${t("batch_edit")}`, "edit", () => this.#actions.edit(this.row), { "data-act": "edit" }),
+      tool(`${name}: ${t("batch_use")}`, "use", () => this.#actions.use(this.row), { "data-act": "use" }),
       tool(`${name}: ${t("batch_save")}`, "save", () => this.#actions.save(this.row), { "data-act": "save" }),
     );
     this.#choices();

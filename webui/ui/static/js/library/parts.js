@@ -17,6 +17,7 @@ export const ICONS = {
   add: ["M12 5v14M5 12h14"],
   again: ["M19 12a7 7 0 1 1-2.1-5", "M17 3v4.5h-4.5"],
   pause: ["M8 6v12M16 6v12"],
+  use: ["M5 12h13", "m12 6 6 6-6 6"],
   copy: ["M9 9h10v11H9z", "M5 15V4h10"],
 };
 

@@ -18,7 +18,7 @@ export class Plot {
   #top = el("span", { class: "tts-sys-top" });
   #from = el("span", {});
   #now = el("span", {});
-  #picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
+  #picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none" });
 
   constructor() {
     const grid = GRID.map((share) => svg("path", { class: "tts-sys-grid", d: `M0 ${HEIGHT * share}H${WIDTH}` }));
@@ -38,6 +38,7 @@ export class Plot {
     const length = Math.min(LONGEST_S, Math.max(SHORTEST_S, end - at[0]));
     write(this.#from, t("system_ago", { time: span(60 * Math.round(length / 60)) }));
     write(this.#now, t("system_now"));
+    this.#picture.setAttribute("role", "img"); // while it is empty there is nothing to name
     this.#picture.setAttribute("aria-label", `${title}. ${series.map((one) => `${one.name}: ${one.now}`).join(", ")}`);
     const x = at.map((moment) => (WIDTH * (moment - end + length)) / length);
     this.#lines.replaceChildren(...series.map((one, index) => svg("path", { class: `tts-sys-line tts-sys-hue-${index % 5}`, d: path(x, one.values, top) })));

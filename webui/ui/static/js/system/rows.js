@@ -60,6 +60,12 @@ export function disks(figures) {
   });
 }
 
+/** What a model is: in the reader's language where the catalog's own sentence has a translation. */
+function aboutModel({ name, title }) {
+  const key = `system_about_${name.replace(/[^a-z0-9]+/g, "_")}`;
+  return has(key) ? t(key) : title;
+}
+
 /** The models of the catalog: what is here, and for the owner what may be done about it. */
 export function models(knowledge) {
   const look = knowledge.look;
@@ -74,7 +80,7 @@ export function models(knowledge) {
     return el("li", { "data-model": one.name },
       el("div", {},
         el("strong", {}, one.name),
-        el("p", { class: "tts-sys-quiet" }, [t(`system_model_${one.state}`), one.size_bytes ? bytes(one.size_bytes) : "", one.title].filter(Boolean).join(" · ")),
+        el("p", { class: "tts-sys-quiet" }, [t(`system_model_${one.state}`), one.size_bytes ? bytes(one.size_bytes) : "", aboutModel(one)].filter(Boolean).join(" · ")),
         one.state === "partial" ? meter(one.size_bytes ? one.present_bytes / one.size_bytes : 0, t("system_model_partial")) : null),
       act);
   });
