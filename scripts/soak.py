@@ -50,6 +50,7 @@ from tests.faults.mischief import Mischief  # noqa: E402
 from tests.faults.starts import can_mount, own_disk  # noqa: E402
 from tests.faults.tones import Answer, digest, speak, speak_as_clients_do, tone_settings  # noqa: E402
 from tests.system.running import Running  # noqa: E402
+from tests.system.running import http as fetch  # noqa: E402
 
 INSTANCE = "soak"
 TEXTS = (
@@ -59,6 +60,8 @@ TEXTS = (
     "Call me at ten, please, and bring the papers.",
     "春天来了，花都开了。",
 )
+#: Stands for what people keep.
+KEPT = {"name": "kept", "state": {"request": {"text": "One two three."}}}
 #: What is broken, and how likely one, two or three of them at the same moment.
 BREAKS = ("kill page", "kill engine", "restart engine", "restart page", "unload engine")
 AT_ONCE, AT_ONCE_HARD = (0.8, 0.2, 0.0), (0.4, 0.3, 0.3)
@@ -135,6 +138,8 @@ class Soak:
         self._right = [0] * clients
         self.tally = Tally()
         self._reference = {text: speak_as_clients_do(self._url, text) for text in TEXTS}
+        status, _, answer = fetch(f"{self._url}/api/presets", KEPT)
+        assert status == 201, answer
 
     def run(self, seconds: float) -> tuple[Level, Level, Level]:
         """Runs for so long; the levels at the beginning, when nothing is broken any more, and at the end."""
@@ -162,6 +167,7 @@ class Soak:
         # The engine may be unloaded, which is ready enough for a snapshot; a request brings it back.
         speak_as_clients_do(self._url, TEXTS[0], within_s=PATIENCE_S)
         self._wait_whole()
+        self._wait_kept()
         return level_of(self._ask("status"), self._paths)
 
     # --- breaking ------------------------------------------------------------------------------------------------
@@ -225,6 +231,16 @@ class Soak:
                 self._count("hung up")
             elif self._is_right(text):
                 self._right[number] += 1
+
+    def _wait_kept(self) -> None:
+        """Waits until what a person keeps is there: a page that could not open it is started anew by itself."""
+        deadline, status, answer = time.monotonic() + PATIENCE_S, 0, b"{}"
+        while status != 200 and time.monotonic() < deadline:
+            time.sleep(0.2)
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                status, _, answer = fetch(f"{self._url}/api/presets")
+        if [preset["name"] for preset in json.loads(answer).get("presets", ())] != [KEPT["name"]]:
+            self._note_wrong(f"the preset is gone: {status} {answer!r}")
 
     def _is_right(self, text: str) -> bool:
         """Asks until there is a whole answer; whether it was right."""

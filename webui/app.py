@@ -210,7 +210,7 @@ def _lifespan(runner: Runner | None) -> Callable[[FastAPI], AbstractAsyncContext
 
 async def _jobs_away(request: Request) -> Response:
     words = "Jobs cannot be opened."
-    return error_answer(request, 503, words, fix="The log says why: launcher logs.", code="jobs_away")
+    return error_answer(request, 503, words, fix="The log says why: tts-launcher logs.", code="jobs_away")
 
 
 async def _library_away(request: Request) -> Response:
@@ -218,7 +218,7 @@ async def _library_away(request: Request) -> Response:
         request,
         503,
         "Voices, presets, glossary and history cannot be opened.",
-        fix="The log says why: launcher logs.",
+        fix="The log says why: tts-launcher logs.",
         code="library_away",
     )
 
@@ -270,5 +270,9 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     told = None if path.startswith("/gradio_api/") else error
     logging.getLogger(__name__).error("%s %.200r failed: %.200r", request.method, path, error, exc_info=told)
     return error_answer(
-        request, 500, "Something went wrong here.", fix="The log has the details: launcher logs.", code="internal_error"
+        request,
+        500,
+        "Something went wrong here.",
+        fix="The log has the details: tts-launcher logs.",
+        code="internal_error",
     )

@@ -79,7 +79,7 @@ def serve(settings: PageSettings) -> None:
         # Whatever it is, the supervisor shows a sentence about it; the traceback goes to the log.
         _log.exception("the page cannot be built")
         reason = f"{type(error).__name__}: {error}".split("\n", 1)[0][:200]
-        failure = StartError(f"The page cannot be built ({reason}).", fix="The log has the details: launcher logs.")
+        failure = StartError(f"The page cannot be built ({reason}).", fix="The log has the details: tts-launcher logs.")
         link.reporter.failed(failure)
         raise failure from error
     server = _server(app, settings, link, synthesis)

@@ -55,8 +55,8 @@ class FolderStore:
         Raises:
             StorageError: when it cannot be written.
         """
-        make_folder(self.root, "The folder")
-        check_writable(self.root, "The folder")
+        make_folder(self.root, "DIR")
+        check_writable(self.root, "DIR")
         content.remove_tree(self._staging)
 
     def path(self, digest: str, suffix: str = "") -> Path:

@@ -170,7 +170,8 @@ def _from_store(
     wanted = [manifest] if manifest else backups[-1:] or [name for name in names if name in folders or not folders]
     if not wanted or not set(wanted) <= set(names):
         raise StorageError(
-            f"{source} does not hold {manifest or 'that'}.", fix=f"It holds: {', '.join(names) or 'nothing'}."
+            f"{source} holds no backup {manifest or 'of that'}.",
+            fix=f"It holds: {', '.join(names) or 'nothing; is it the right place, and is its disk there?'}",
         )
     for name in wanted:
         roots = chosen(store.read(name), folders)

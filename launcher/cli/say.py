@@ -6,6 +6,7 @@ and leaves no half file.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -124,9 +125,19 @@ def _text(argument: str | None) -> str:
 
 def _request(text: str, options: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in options.items() if value not in (None, "")}
+    for name, value in given.items():
+        if isinstance(value, float) and not math.isfinite(value):  # JSON has no word for it
+            raise SpeechError(f"{name}={value} is no number.", fix=f"Give {name} a number.", param=name)
     if "emotion" in given:
         given["emotion"] = _emotion(given["emotion"])
     return {"text": text, **given}
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _emotion(text: str) -> dict[str, float]:
@@ -139,7 +150,7 @@ def _emotion(text: str) -> dict[str, float]:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, _, number = (piece.strip() for piece in part.partition("="))
         try:
-            values[name] = float(number)
+            values[name] = _finite(number)
         except ValueError:
             raise SpeechError(
                 f"emotion part {part!r} is not name=number.",
@@ -166,7 +177,7 @@ def _path(target: str | None, *, force: bool, output: Output) -> Path | None:
     path = default_path(Path.cwd(), time.time()) if target is None else Path(target)
     if path.suffix.lower() not in _FORMATS:
         raise SpeechError(
-            f"-o {path.name}: the ending {path.suffix or 'of that name'!r} is no sound format.",
+            f"-o {path.name} has no ending of a sound format.",
             fix=f"Use one of {', '.join(_FORMATS)}.",
             param="output",
             code="unsupported_format",

@@ -134,7 +134,7 @@ def normal_url(text: str) -> str:
     try:
         checked = endpoint(text)
     except BadValue as bad:
-        shown = "" if "@" in text else f"holds {text!r}, which "
+        shown = "" if "@" in text else f"holds {text!r:.80}, which "
         if not shown:
             raise BadValue(
                 bad.problem, "Remove user name and password; a token belongs into token_file=PATH."

@@ -163,7 +163,7 @@ def models(value: str) -> tuple[str, ...]:
     for name in found:
         if _MODEL.fullmatch(name) is None:
             raise BadValue(
-                f"names {name!r}, which is no model.", "Write a catalog's name or org/name[@revision][:patterns]."
+                f"names {name!r:.80}, which is no model.", "Write a catalog's name or org/name[@revision][:patterns]."
             )
     return found
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import random
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -119,3 +120,21 @@ def test_nothing_is_clipped_and_silence_stays() -> None:
     assert 20 * math.log10(np.abs(made.astype(int)).max() / 32768) == pytest.approx(PEAK_LIMIT_DB, abs=0.01)
     for still in (np.zeros(RATE_HZ, np.int16), tone(0.2)):
         assert normalise(still, RATE_HZ) is still
+
+
+def test_a_long_sound_is_evened_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = np.arange(5_000_000) / RATE_HZ
+    pcm = (np.random.default_rng(1).normal(0, 3000, len(times)) * np.sin(times / 3)).astype(np.int16)
+    tracemalloc.start()
+    try:
+        evened = normalise(pcm, RATE_HZ, -30.0)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 120_000_000, "an hour would take gigabytes"
+    assert loudness(evened, RATE_HZ) == pytest.approx(-30.0, abs=0.01)
+    # Where one piece ends and the next begins is not heard.
+    part = pcm[:400_000]
+    whole = loudness(part, RATE_HZ)
+    monkeypatch.setattr("webui.loudness._PIECE_SAMPLES", 33_333)
+    assert loudness(part, RATE_HZ) == pytest.approx(whole, abs=1e-9)

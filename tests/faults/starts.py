@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tests.faults.scenarios import SETTINGS, Bench, Outcome
 from tests.faults.tones import expected_pcm, speak, speak_as_clients_do, tone_settings, tones
+from tests.mounting import fill as fill_disk
 from tests.servers.hub import Faults, GeneratedFile, HubServer, Repo
 from tests.system.running import ROOT, Running, http
 
@@ -34,10 +35,9 @@ def disk_full(folder: Path) -> Outcome:
         refused: list[str] = []
 
         def fill() -> None:
-            with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-                while True:
-                    file.write(b"\0" * 65536)
-            status, _, body = http(f"{bench.url}/api/presets", {"name": "one more", "state": {"request": {}}})
+            fill_disk(filler)
+            preset = {"name": "one more", "state": {"request": {"text": "word " * 3000}}}
+            status, _, body = http(f"{bench.url}/api/presets", preset)
             refused.append(f"a preset is answered {status} {_sentence(body)}")
             time.sleep(2)
             filler.unlink()

@@ -203,9 +203,11 @@ class SlowEar:
 def test_what_the_ear_misreads_is_spoken_again() -> None:
     engine = StumblingEngine(defect=by_chance(0))
     ear = SlowEar(lambda number: number == 1)
-    events, _ = perform(engine, said(glossary=(("fox", "狐狸"),)), ear)
+    text = lines(4).replace("天气", "<天气|TIAN1 QI4>")
+    events, _ = perform(engine, said(text=text, glossary=(("fox", "狐狸"),)), ear)
     assert engine.respoken == [(1, further_seed(3, 1, 1))] and len(ear.asked) == 5
     assert marks(events)[1]["findings"] == [] and "狐狸" in ear.asked[0].text
+    assert ear.asked[0].text.startswith("今天天气真好，"), "a reading that is written beside a word is not spoken"
 
 
 def test_marking_does_not_wait_for_the_ear_but_the_end_does() -> None:

@@ -173,7 +173,7 @@ def test_an_index_out_of_reach_gets_one_sentence(tmp_path: Path) -> None:
     lock.write_text(f"tts-launcher-has-no-such-package==1 --hash=sha256:{'0' * 64}\n")
     failed = _start(project, PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="0")
     assert failed.returncode == 1
-    assert "name a mirror: PIP_INDEX_URL=" in failed.stderr
+    assert "name a mirror, for example: PIP_INDEX_URL=https://" in failed.stderr
     assert "started" not in failed.stdout
 
 

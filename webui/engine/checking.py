@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -39,6 +40,8 @@ _log = logging.getLogger(__name__)
 
 #: How often one segment is spoken at most: what three seeds do not mend, the text or the voice is to blame for.
 MAX_TRIES = 3
+#: IndexTTS-2.5's way to write how a word is read, `<行|XING2>`: the word alone is spoken.
+_ANNOTATION = re.compile(r"<([^<>|]*)\|[^<>]*>")
 #: Between two looks at whether the request was cancelled, while the ear listens.
 _LOOK_S = 0.05
 _NOTHING: Pcm = np.zeros(0, np.int16)
@@ -231,7 +234,7 @@ class Checker:
 
 def _asked(request: SpeechRequest, segment: Segment) -> Asked:
     text = apply_glossary(segment.text, request.glossary) if request.glossary else segment.text
-    return Asked(text, segment.language, request.speed / request.duration_factor)
+    return Asked(_ANNOTATION.sub(r"\1", text), segment.language, request.speed / request.duration_factor)
 
 
 def _result(listening: Future[Finding | None], cancellation: Cancellation) -> tuple[Finding, ...]:

@@ -180,7 +180,7 @@ def _error_of(answer: Answer, data: bytes) -> LauncherError:
     try:
         return error_from(json.loads(data)["error"], retry_after_s)
     except (ValueError, KeyError, TypeError):
-        return EngineError(f"The engine answered {answer.status}.", fix="The log has the details: launcher logs.")
+        return EngineError(f"The engine answered {answer.status}.", fix="The log has the details: tts-launcher logs.")
 
 
 def _away(error: Exception) -> EngineAwayError:

@@ -308,5 +308,5 @@ def _unexpected(what: str, name: str, error: Exception) -> EngineError:
     reason = str(error).split("\n", 1)[0][:200]
     return EngineError(
         f"The engine {name!r} {what} ({type(error).__name__}{': ' if reason else ''}{reason}).",
-        fix="The log has the details: launcher logs.",
+        fix="The log has the details: tts-launcher logs.",
     )

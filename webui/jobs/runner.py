@@ -164,7 +164,7 @@ class Runner:
             await self._fail(row, error.message, error.fix)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other rows go on, and this one says so
             _log.error("row %d of job %s failed", row.position, row.job, exc_info=error)
-            await self._fail(row, "Something went wrong here.", "The log has the details: launcher logs.")
+            await self._fail(row, "Something went wrong here.", "The log has the details: tts-launcher logs.")
 
     async def _fail(self, row: JobRow, message: str, fix: str) -> None:
         await asyncio.to_thread(self._store.fail, row, message, fix)

@@ -80,7 +80,7 @@ class ListeningProcess:
         if model is None:
             if not self._told:
                 self._told = True
-                _log.info("speech is not read back: the model is not here. Get it with: launcher fetch whisper-base")
+                _log.info("speech is not read back: its model is missing; get it with: tts-launcher fetch whisper-base")
             return None
         try:
             heard = self._ask(model, pcm, rate_hz, asked)

@@ -20,7 +20,7 @@ _ANY_RATE = (1.9, 9.5)
 #: What a word alone takes longer: its first and last sound, a breath.
 _SLACK_S = 0.6
 #: The same readers' own rates, and how far above its usual rate a voice gets in one sentence.
-_USUAL_RATES, _ANY_USUAL_RATE, _HASTE = {"zh": 5.2, "en": 6.2, "ja": 7.8, "es": 7.8}, 5.7, 1.4
+_USUAL_RATES, _ANY_USUAL_RATE, _HASTE = {"zh": 5.2, "en": 6.2, "ja": 7.8, "es": 7.8}, 5.7, 1.25
 #: Syllables after which a voice's own pace is known, and how far one segment may be from it: the first and the last
 #: decile of sentences of one reader differ by a third.
 _KNOWN_AFTER = 24.0

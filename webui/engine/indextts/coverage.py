@@ -42,11 +42,11 @@ def explain(error: Exception, files: FoundFiles, upstream: Upstream) -> Launcher
         detail = next((line.strip() for line in text.splitlines()[1:] if line.strip()), first)[:200]
         return EngineError(
             f"{file} of {files.needed.model} does not fit {source}: {detail}",
-            fix=f"Fetch the model anew: launcher fetch {files.needed.model}.",
+            fix=f"Fetch the model anew: tts-launcher fetch {files.needed.model}.",
         )
     return EngineError(
         f"{files.needed.model} cannot be built by {source} ({type(error).__name__}: {first}).",
-        fix="The log has the details: launcher logs.",
+        fix="The log has the details: tts-launcher logs.",
     )
 
 
@@ -74,7 +74,7 @@ def check_shapes(instance: Any, files: FoundFiles) -> None:
                 raise EngineError(
                     f"s2mel.pth of {files.needed.model} does not fit: {net}.{name} is {list(tensor.shape)}, "
                     f"not {list(parameter.shape)}.",
-                    fix=f"Fetch the model anew: launcher fetch {files.needed.model}.",
+                    fix=f"Fetch the model anew: tts-launcher fetch {files.needed.model}.",
                 )
     if absent and not any("weight_g" in key for net in nets.values() for key in net):
         _log.warning("s2mel.pth has no %s and %d more; upstream's initial values stand", absent[0], len(absent) - 1)

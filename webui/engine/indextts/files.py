@@ -200,7 +200,7 @@ def check_file(path: Path, needed: ModelFiles) -> None:
     if not whole:
         raise StorageError(
             f"{path} is damaged or was cut short ({path.stat().st_size} bytes).",
-            fix=f"Repair it: launcher cache repair, or {_fetch(needed, bare=True)}",
+            fix=f"Repair it: tts-launcher cache repair, or {_fetch(needed, bare=True)}",
         )
 
 
@@ -219,7 +219,7 @@ def _whole_safetensors(path: Path, start: bytes) -> bool:
 
 
 def _fetch(needed: ModelFiles, *, bare: bool = False) -> str:
-    command = f"launcher fetch {needed.model}"
+    command = f"tts-launcher fetch {needed.model}"
     return f"{command}." if bare else f"Fetch it: {command}."
 
 
