@@ -29,8 +29,9 @@ PICTURES = (
     ("speak", "en", 390, "dark", "studio-en-390-dark"),
     ("speak", "zh", 1440, "dark", "studio-zh-1440-dark"),
     ("speak", "zh", 390, "light", "studio-zh-390"),
-    *((tab, "en", 1280, "light", f"{tab}-en") for tab in TABS[1:]),
-    *((tab, "zh", 1280, "dark", f"{tab}-zh") for tab in TABS[1:]),
+    # The System tab shows folders of whoever takes the pictures.
+    *((tab, "en", 1280, "light", f"{tab}-en") for tab in TABS[1:-1]),
+    *((tab, "zh", 1280, "dark", f"{tab}-zh") for tab in TABS[1:-1]),
 )
 TEXTS = {
     "en": "The moon had climbed above the roofs. Only the little fox was still awake. “Are you listening?” it asked.",
