@@ -98,7 +98,7 @@ def show_speak(visitor: Visitor, language: str) -> None:
     visitor.page.click("#tts-generate")
     visitor.wait_for_state("done")
     visitor.wait("() => document.querySelector('#tts-screen').dataset.sounding === 'false'")
-    visitor.page.click(".tts-segments summary")
+    visitor.evaluate("() => { document.querySelector('.tts-segments').open = true; }")
     visitor.page.wait_for_selector(".tts-segment:nth-child(3)")
     visitor.evaluate(
         "() => { const audio = document.querySelector('audio'); audio.currentTime = audio.duration * 0.42; }"
