@@ -29,8 +29,6 @@ def hub(folder: Path, model: Path | None = None) -> Path:
             (snapshot / name).touch()
         else:
             (snapshot / name).symlink_to(model / name)
-    (snapshot.parent.parent / "refs").mkdir()
-    (snapshot.parent.parent / "refs" / "main").write_text("c0ffee")
     return folder
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from launcher.frames import FrameReader, encode_event, encode_pcm
 from webui.audio import Pcm
+from webui.hub_cache import find_snapshot
 from webui.quality.findings import Finding
 from webui.quality.inspection import Asked
 from webui.quality.wording import COMPARED
@@ -138,10 +139,5 @@ class ListeningProcess:
 
 def find_model(hub_cache: Path) -> Path | None:
     """The folder with the recogniser's model; ``None`` when it is not whole on this disk."""
-    folder = hub_cache / f"models--{REPOSITORY.replace('/', '--')}"
-    try:
-        commit = (folder / "refs" / "main").read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError):
-        return None
-    snapshot = folder / "snapshots" / commit
-    return snapshot if all((snapshot / name).is_file() for name in _FILES) else None
+    snapshot, lacking = find_snapshot(hub_cache, REPOSITORY, _FILES)
+    return None if lacking else snapshot

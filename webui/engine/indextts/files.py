@@ -11,11 +11,12 @@ import json
 import os
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.errors import EngineError, StorageError
+from webui.hub_cache import find_snapshot
 
 W2V_BERT, CAMPPLUS = "facebook/w2v-bert-2.0", "funasr/campplus"
 MASKGCT, BIGVGAN = "amphion/MaskGCT", "nvidia/bigvgan_v2_22khz_80band_256x"
@@ -129,7 +130,7 @@ def find_files(needed: ModelFiles, hub_cache: Path, model_dir: Path | None) -> F
     missing: list[str] = []
     for repo, names in needed.repos().items():
         laid_out = _laid_out(needed, repo, names, model_dir)
-        folder, lacking = (laid_out, []) if laid_out else _in_hub_cache(hub_cache, repo, names)
+        folder, lacking = (laid_out, []) if laid_out else find_snapshot(hub_cache, repo, names)
         missing += [f"{repo}/{name}" for name in lacking]
         folders[repo] = folder
         commits[repo] = folder.name if laid_out is None else _stamp(folder, names)
@@ -149,29 +150,6 @@ def _laid_out(needed: ModelFiles, repo: str, names: tuple[str, ...], model_dir: 
         return None
     folder = model_dir if repo == needed.repo else model_dir / _LAYOUT[repo]
     return folder if all((folder / name).is_file() for name in names) else None
-
-
-def _in_hub_cache(hub_cache: Path, repo: str, names: tuple[str, ...]) -> tuple[Path, list[str]]:
-    """The snapshot that has all files, ``main`` first; else the one that lacks the fewest, and what it lacks."""
-    folder = hub_cache / f"models--{repo.replace('/', '--')}"
-    best: tuple[Path, list[str]] = (folder, list(names))
-    for snapshot in _snapshots(folder):
-        lacking = [name for name in names if not (snapshot / name).is_file()]
-        if not lacking:
-            return snapshot, []
-        if len(lacking) < len(best[1]):
-            best = (snapshot, lacking)
-    return best
-
-
-def _snapshots(folder: Path) -> Iterator[Path]:
-    main = folder / "refs" / "main"
-    named = folder / "snapshots" / main.read_text(encoding="ascii").strip() if main.is_file() else None
-    if named is not None and named.is_dir():
-        yield named
-    if (folder / "snapshots").is_dir():
-        rest = (path for path in (folder / "snapshots").iterdir() if path.is_dir() and path != named)
-        yield from sorted(rest, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def _stamp(folder: Path, names: tuple[str, ...]) -> str:
