@@ -9,8 +9,8 @@ SPEECH = (
     Key(
         "LAUNCHER_QUALITY",
         "mark",
-        "What is done about speech that sounds wrong where a request does not say: off, mark, or redo where possible.",
-        "请求未指定时如何处理听起来有问题的语音：off 不检查、mark 标记、redo 在引擎支持时重新合成。",
+        "What is done about speech that sounds wrong, by engines with seeds, unless a request says: off, mark, redo.",
+        "请求未指定时，有种子的引擎如何处理听起来有问题的语音：off 不检查、mark 标记、redo 重新合成。",
         "redo",
         parsers.choice("off", "mark", "redo"),
     ),

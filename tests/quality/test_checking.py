@@ -145,7 +145,12 @@ def test_only_engines_that_can_are_asked_again() -> None:
     info = StumblingEngine(defect=by_chance(0), capabilities=("seed",)).info()
     able = StumblingEngine(defect=by_chance(0)).info()
     assert isinstance(StumblingEngine(defect=by_chance(0)), Respeaker) and "redo" in ABLE
-    wanted = [(None, "redo", able, "redo"), ("redo", "off", info, "mark"), ("off", "redo", able, "off")]
+    wanted = [
+        (None, "redo", able, "redo"),
+        ("mark", "off", info, "mark"),
+        (None, "mark", info, "off"),
+        ("off", "redo", able, "off"),
+    ]
     for quality, usual, engine, mode in wanted:
         assert mode_of(said(quality=quality or "auto"), engine, usual) == mode
     with pytest.raises(SpeechError) as caught:

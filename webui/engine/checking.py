@@ -111,11 +111,13 @@ def mode_of(request: SpeechRequest, info: EngineInfo, usual: str) -> str:
 
     Args:
         request: `SpeechRequest.quality` decides unless it is ``auto``.
-        info: an engine without the capability ``redo`` can only mark.
-        usual: what ``auto`` stands for.
+        info: an engine without the capability ``redo`` draws no random numbers, so it makes no slips: nothing is
+            looked for unless the request asks for it, because what were found would be false alarms.
+        usual: what ``auto`` stands for with every other engine.
     """
-    mode = usual if request.quality == AUTO else request.quality
-    return MARK if mode == REDO and "redo" not in info.capabilities else mode
+    if request.quality != AUTO:
+        return request.quality
+    return usual if "redo" in info.capabilities else OFF
 
 
 def further_seed(seed: int, index: int, number: int) -> int:
