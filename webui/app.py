@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from launcher.access import AccessRules, EndedSessions
 from launcher.access.clients import parse_networks
@@ -233,7 +233,15 @@ def _counted(figures: RequestMetrics, answer: Handler) -> Handler:
 
 async def _nothing_here(request: Request) -> Response:
     method, path = request.method, request.url.path
-    return error_answer(request, 404, f"There is no {method} {path:.100}.", code="not_found")
+    words = f"There is no {method} {path:.100}."
+    known = [one for one in request.app.router.routes if isinstance(one, Route) and one.endpoint is not _nothing_here]
+    allowed = sorted(
+        {name for one in known if one.matches(request.scope)[0] != Match.NONE for name in one.methods or ()}
+    )
+    if allowed:
+        fix, headers = f"Use {' or '.join(allowed)}.", {"Allow": ", ".join(allowed)}
+        return error_answer(request, 405, words, fix=fix, code="method_not_allowed", headers=headers)
+    return error_answer(request, 404, words, code="not_found")
 
 
 async def _launcher_error(request: Request, error: Exception) -> Response:

@@ -171,10 +171,12 @@ def test_a_body_that_is_no_object_is_an_error(address: str, body: bytes) -> None
 
 
 def test_other_methods_and_paths_are_openai_errors(address: str) -> None:
-    for method, path in (("GET", "/v1/audio/speech"), ("POST", "/v1/chat/completions"), ("DELETE", "/v1/models")):
+    answer = httpx.post(f"{address}/v1/chat/completions")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found_error")
+    for method, path, allowed in (("GET", "/v1/audio/speech", "POST"), ("DELETE", "/v1/models", "GET, HEAD")):
         answer = httpx.request(method, address + path)
-        assert answer.status_code == 404
-        assert answer.json()["error"]["type"] == "not_found_error"
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        assert answer.json()["error"]["type"] == "invalid_request_error"
 
 
 def test_text_at_the_limit_is_spoken_whole(client: openai.OpenAI) -> None:
