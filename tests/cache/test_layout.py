@@ -187,10 +187,6 @@ def test_a_link_to_nowhere() -> None:
     assert "leads to a folder that is not there" in refusal(config_of())
 
 
-def test_a_path_that_is_too_long() -> None:
-    assert "is too long" in refusal(config_of({"LAUNCHER_DATA_DIR": "x" * 300}))
-
-
 def test_a_private_folder_is_never_a_link() -> None:
     config = config_of()
     temp_dir = instance_paths(config).temp_dir
