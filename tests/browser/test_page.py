@@ -341,7 +341,7 @@ def test_whoever_is_logged_in_may_leave(visit: Any, served: Any) -> None:
     visitor = visit(language="zh-CN", width=390)
     page = visitor.page
     assert page.locator("#tts-leave").count() == 0, "nobody logs in here"
-    page.route(f"{served[0]}/", lambda route: _with(route, 'logOut&quot;: &quot;', 'logOut&quot;: &quot;/logout'))
+    page.route(f"{served[0]}/", lambda route: _with(route, "logOut&quot;: &quot;", "logOut&quot;: &quot;/logout"))
     page.route(f"{served[0]}/logout", lambda route: route.fulfill(body=route.request.method))
     page.reload()
     page.wait_for_selector("#tts-leave[aria-label='退出登录']")
