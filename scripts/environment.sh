@@ -5,6 +5,9 @@
 # installation which was interrupted is taken up again, and a changed lock or a moved folder is noticed. Works with
 # the bash 3.2 of macOS.
 
+# What other programs put before every Python's packages (set-ups of ROS and CUDA do) has no place before the locked ones.
+unset PYTHONPATH PYTHONHOME
+
 say() { printf '%s\n' "$*" >&2; }
 
 fail() {

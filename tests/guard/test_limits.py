@@ -18,6 +18,7 @@ from starlette.routing import Route, Router
 
 from launcher.access import AccessRules
 from launcher.access.clients import parse_networks
+from tests.engine.processes import wait_until
 from tests.guard.serving import raw, serving
 from webui.engine.connections import Admission
 from webui.engine.streaming import StreamedAnswer
@@ -96,6 +97,8 @@ def test_one_user_may_ask_so_often_whatever_the_address(limited: int, tmp_path: 
     assert 0 < int(answers[3].headers["retry-after"]) <= 60
     assert answers[3].json()["error"]["type"] == "rate_limit_error"
     assert ask(limited, token=ALICE).status_code == 200
+    # A line is written when its answer has gone.
+    wait_until(lambda: any(line["who"] == "alice" for line in audit(tmp_path)), "the last line")
     lines = audit(tmp_path)
     assert [line["who"] for line in lines if line["event"] == "speech"] == ["bob"] * 3 + ["alice"]
     assert [line["address"] for line in lines][:2] == ["203.0.113.0", "203.0.113.1"]

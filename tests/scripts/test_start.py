@@ -117,6 +117,7 @@ def test_a_launcher_folder_in_the_current_directory_does_no_harm(project: Path, 
     (tmp_path / "launcher").mkdir()
     (tmp_path / "launcher" / "__main__.py").write_text("raise SystemExit('somebody else')")
     assert _start(project, cwd=tmp_path).stdout == "started with ['start']\n"
+    assert _start(project, cwd=tmp_path, PYTHONPATH=str(tmp_path)).stdout == "started with ['start']\n"
 
 
 def test_an_interrupted_installation_is_taken_up_again(tmp_path: Path) -> None:
