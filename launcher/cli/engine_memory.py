@@ -13,33 +13,19 @@ from typing import Any
 import click
 
 from launcher.cache.layout import instance_paths
-from launcher.cli.amounts import Seconds
 from launcher.cli.app import Context
+from launcher.cli.waiting import POLL_S, wait_options
 from launcher.errors import ConfigError, EngineError
 from launcher.process.instance import ask, require_running
 from launcher.process.runfile import RunFile, RunRecord
 from launcher.process.snapshot import ALL_ENGINES, ENGINE, kind_of
 
-_POLL_S = 0.1
 _ENDED = ("unloaded", "stopped")
-
-
-def _wait_options(command: Any) -> Any:
-    command = click.option(
-        "--timeout",
-        "timeout_s",
-        type=Seconds(0, 3600),
-        default=300.0,
-        metavar="S",
-        show_default=True,
-        help="Longest wait, in seconds.",
-    )(command)
-    return click.option("--wait/--no-wait", default=True, help="Return when it is done (default), or at once.")(command)
 
 
 @click.command(name="load", help="Start the engine again after `engine unload`; of several all, or the one named.")
 @click.argument("name", default=ALL_ENGINES)
-@_wait_options
+@wait_options("done")
 @click.pass_obj
 def load_command(context: Context, name: str, wait: bool, timeout_s: float) -> None:
     """Loads it."""
@@ -52,7 +38,7 @@ def load_command(context: Context, name: str, wait: bool, timeout_s: float) -> N
     "request for speech brings the engine back. Of several engines all, or the one named, such as engine-2.",
 )
 @click.argument("name", default=ALL_ENGINES)
-@_wait_options
+@wait_options("done")
 @click.pass_obj
 def unload_command(context: Context, name: str, wait: bool, timeout_s: float) -> None:
     """Unloads it."""
@@ -64,7 +50,7 @@ def unload_command(context: Context, name: str, wait: bool, timeout_s: float) ->
     help="End the engine and start it anew, with what is on the disk now; of several all, or the one named.",
 )
 @click.argument("name", default=ALL_ENGINES)
-@_wait_options
+@wait_options("done")
 @click.pass_obj
 def reload_command(context: Context, name: str, wait: bool, timeout_s: float) -> None:
     """Reloads it."""
@@ -164,7 +150,7 @@ def _wait(
             raise EngineError(
                 f"The engine is {going[0]['state']} after {timeout_s:.0f} s.", fix="Follow it with: tts-launcher status"
             )
-        time.sleep(_POLL_S)
+        time.sleep(POLL_S)
 
 
 def _has_ended(was: dict[str, Any], now: dict[str, Any]) -> bool:

@@ -9,14 +9,13 @@ from typing import Any
 import click
 
 from launcher.cache.layout import instance_paths
-from launcher.cli.amounts import Seconds
 from launcher.cli.app import Context
+from launcher.cli.waiting import POLL_S, wait_options
 from launcher.errors import ConfigError, StartError
 from launcher.process.instance import ask, require_running
 from launcher.process.runfile import RunFile, RunRecord
 from launcher.process.snapshot import ENGINE, kind_of
 
-_POLL_S = 0.1
 _COMPONENT = re.compile(r"page|app|engine(-\d{1,2})?|all")
 
 
@@ -26,16 +25,7 @@ _COMPONENT = re.compile(r"page|app|engine(-\d{1,2})?|all")
     "several engines engine-2, engine-3...",
 )
 @click.argument("component", default="all")
-@click.option("--wait/--no-wait", default=True, help="Return when it is ready again (default), or at once.")
-@click.option(
-    "--timeout",
-    "timeout_s",
-    type=Seconds(0, 3600),
-    default=300.0,
-    metavar="S",
-    show_default=True,
-    help="Longest wait, in seconds.",
-)
+@wait_options("ready again")
 @click.pass_obj
 def command(context: Context, component: str, wait: bool, timeout_s: float) -> None:
     """Restarts what ``component`` names."""
@@ -78,7 +68,7 @@ def _wait_ready(record: RunRecord, names: tuple[str, ...], deadline: float) -> N
         if time.monotonic() >= deadline:
             shown = ", ".join(f"{name} is {state}" for name, state in states.items())
             raise StartError(f"The restart is not over yet: {shown}.", fix="Follow it with `tts-launcher status`.")
-        time.sleep(_POLL_S)
+        time.sleep(POLL_S)
 
 
 def _failed(name: str, error: dict[str, Any]) -> StartError:
