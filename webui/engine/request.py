@@ -172,25 +172,13 @@ class SpeechRequest:
         self._check_quality()
 
     def _check_quality(self) -> None:
-        if self.quality not in QUALITIES:
-            raise SpeechError(
-                f"quality={self.quality!r:.40} is not known.",
-                fix=f"Use one of {', '.join(QUALITIES)}.",
-                param="quality",
-                code="unknown_quality",
-            )
+        _check_word("quality", self.quality, QUALITIES)
         _check_number("redos", self.redos, 0, MAX_REDOS)
         if not isinstance(self.redos, int):
             raise SpeechError(f"redos={self.redos!r:.40} is no whole number.", param="redos")
 
     def _check_emotion_mode(self) -> None:
-        if self.emotion_mode not in EMOTION_MODES:
-            raise SpeechError(
-                f"emotion_mode={self.emotion_mode!r:.40} is not known.",
-                fix=f"Use one of {', '.join(EMOTION_MODES)}.",
-                param="emotion_mode",
-                code="unknown_emotion_mode",
-            )
+        _check_word("emotion_mode", self.emotion_mode, EMOTION_MODES)
         if self.emotion_mode == "recording" and not self.emotion_reference:
             raise SpeechError(
                 "emotion_mode=recording has no recording.",
@@ -269,6 +257,16 @@ def _read_glossary(glossary: object) -> tuple[tuple[str, str], ...]:
                 param="glossary",
             )
     return tuple(glossary.items())
+
+
+def _check_word(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise SpeechError(
+            f"{name}={value!r:.40} is not known.",
+            fix=f"Use one of {', '.join(known)}.",
+            param=name,
+            code=f"unknown_{name}",
+        )
 
 
 def _check_number(name: str, value: object, low: float, high: float, *, param: str = "") -> None:

@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from launcher.errors import SpeechError
 from webui.audio import Pcm, resample
+from webui.quality.levels import CLIPPED_SHARE, FULL_SCALE
+from webui.quality.sound import FLOOR_DBFS, SILENCE_BELOW_DB, SILENCE_DBFS
 
 #: What libsndfile calls the containers of WAV, FLAC, MP3, Ogg (Vorbis, Opus) and AIFF.
 FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "MP3", "MPEG", "OGG", "AIFF")
@@ -29,8 +31,6 @@ RATES_HZ, KEPT_RATE_HZ = (8_000, 192_000), 48_000
 #: Rates above which a ratio of two rates makes a filter of unreasonable length (44,100 to 48,000 has 160).
 MAX_RATIO = 2_000
 LOW_RATE_HZ = 16_000
-#: A frame this far below the loudest one, or below this level, is silence.
-SILENCE_BELOW_DB, SILENCE_DBFS = 40.0, -60.0
 #: What is left of the silence at each end, so that no breath or consonant is cut.
 MARGIN_S = 0.15
 FRAME_S = 0.02
@@ -38,9 +38,6 @@ FRAME_S = 0.02
 QUIET_DBFS = -36.0
 #: Speech less far above the pauses' noise is heard as noisy, and a clone takes the noise over.
 NOISY_DB = 18.0
-#: Share of samples at full scale from which clipping is heard.
-CLIPPED_SHARE, FULL_SCALE = 0.0005, 0.999
-FLOOR_DBFS = -96.0
 _BLOCK_FRAMES = 65_536
 
 _Samples = npt.NDArray[np.float32]

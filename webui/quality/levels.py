@@ -24,9 +24,9 @@ _LEAD_S, _TAIL_S = 0.6, 1.2
 _PAUSES_S = (0.8, 1.0, 1.4, 2.0)
 _SIGNS = (r"[,，、;；:：()（）\"“”'’「」]", r"[.。!！?？]", r"\.\.\.|…|——|--|—|\n")
 #: Full scale, and how many samples in a row must lie there before a peak is a flat top and not a peak.
-_FULL_SCALE, _FLAT_SAMPLES = 0.999, 3
-#: Share of flat samples from which clipping is heard (as in `webui.library.recordings`).
-_CLIPPED_SHARE = 0.0005
+FULL_SCALE, _FLAT_SAMPLES = 0.999, 3
+#: Share of flat samples from which clipping is heard.
+CLIPPED_SHARE = 0.0005
 #: Mean from which a waveform is off its middle: 26 dB below full scale; speech is symmetrical within 1 %.
 _OFFSET = 0.05
 #: Below its loudness by how much the last sound may be at least, and how much of it is looked at.
@@ -46,8 +46,8 @@ def level_findings(sound: Sound, text: str, speed: float) -> Iterator[Finding]:
         return
     yield from _silences(sound, text, speed)
     flat = _flat_share(sound)
-    if flat > _CLIPPED_SHARE:
-        yield Finding("clipped", flat, _CLIPPED_SHARE)
+    if flat > CLIPPED_SHARE:
+        yield Finding("clipped", flat, CLIPPED_SHARE)
     offset = float(abs(sound.samples.mean()))
     if offset > _OFFSET:
         yield Finding("offset", offset, _OFFSET)
@@ -77,7 +77,7 @@ def _silences(sound: Sound, text: str, speed: float) -> Iterator[Finding]:
 
 def _flat_share(sound: Sound) -> float:
     """The share of samples that lie at full scale beside others that do."""
-    full = np.abs(sound.samples) >= _FULL_SCALE
+    full = np.abs(sound.samples) >= FULL_SCALE
     if not full.any():
         return 0.0
     edges = np.flatnonzero(np.diff(np.concatenate([[False], full, [False]]).astype(np.int8)))

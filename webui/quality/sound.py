@@ -22,8 +22,8 @@ _WINDOW_S = 0.04
 #: Below a voice there is hum, above the last edge little that tells one vowel from another.
 _BAND_EDGES_HZ = (80.0, 7_000.0)
 _BANDS = 24
-#: A frame this far below the loud ones, or below this level, is silence (as in `webui.library.recordings`).
-_SILENCE_BELOW_DB, _SILENCE_DBFS = 40.0, -60.0
+#: A frame this far below the loud ones, or below this level, is silence.
+SILENCE_BELOW_DB, SILENCE_DBFS = 40.0, -60.0
 FLOOR_DBFS = -96.0
 #: Power of a band below which nothing is told apart: the noise of 16 bits in one window.
 _NOISE = 1e-5
@@ -75,7 +75,7 @@ class Sound:
     @cached_property
     def is_active(self) -> npt.NDArray[np.bool_]:
         """Which frames are no silence."""
-        active: npt.NDArray[np.bool_] = self.levels_dbfs > max(self.loud_dbfs - _SILENCE_BELOW_DB, _SILENCE_DBFS)
+        active: npt.NDArray[np.bool_] = self.levels_dbfs > max(self.loud_dbfs - SILENCE_BELOW_DB, SILENCE_DBFS)
         return active
 
     @cached_property
