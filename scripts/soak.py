@@ -49,7 +49,7 @@ from launcher.process.runfile import RunFile, RunRecord  # noqa: E402
 from tests.faults.mischief import Mischief  # noqa: E402
 from tests.faults.starts import can_mount, own_disk  # noqa: E402
 from tests.faults.tones import Answer, digest, speak, speak_as_clients_do, tone_settings  # noqa: E402
-from tests.system.running import Running  # noqa: E402
+from tests.system.running import Running, running  # noqa: E402
 from tests.system.running import http as fetch  # noqa: E402
 
 INSTANCE = "soak"
@@ -324,13 +324,9 @@ def _instance(folder: Path, engine: str, *, hard: bool) -> Iterator[Running]:
     with own_disk(folder / "data", DISK) if hard and can_mount() else contextlib.nullcontext():
         if engine == "tone":
             tone_settings(folder)  # again, on that disk
-        instance = Running(folder / "data", INSTANCE, settings=settings)
-        try:
-            instance.wait_ready()
+        with running(folder / "data", INSTANCE, settings=settings) as instance:
             instance.wait_ready_for_clients()
             yield instance
-        finally:
-            instance.stop()
 
 
 def main() -> int:

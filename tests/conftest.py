@@ -89,6 +89,15 @@ def browser() -> Iterator[Any]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A worker whose engine speaks in tones, for the tests of one file; where an engine itself is tested, that one."""
+    from tests.engine.processes import worker
+
+    with worker(tmp_path_factory.mktemp("engine")) as process:
+        yield process
+
+
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Path]:
     """A place for a mount, which is gone afterwards."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.engine.tone_engine import tone
-from tests.system.running import ROOT, Running
+from tests.system.running import ROOT, Running, running
 
 #: In the engine's process the embedded voice's name means the tones.
 TONES = """
@@ -54,13 +54,9 @@ def tones(
 ) -> Iterator[Running]:
     """A ready instance that speaks in tones, stopped afterwards."""
     environment = {**tone_settings(folder, **(options or {})), **(settings or {})}
-    instance = Running(folder / "data", "faults", settings=environment)
-    try:
-        instance.wait_ready()
+    with running(folder / "data", "faults", settings=environment) as instance:
         instance.wait_ready_for_clients()
         yield instance
-    finally:
-        instance.stop()
 
 
 def expected_pcm(text: str) -> bytes:

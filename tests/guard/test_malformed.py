@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.errors import SpeechError
-from tests.engine.processes import WorkerProcess, page, wait_until, worker
+from tests.engine.processes import WorkerProcess, page, wait_until
 from webui.api.threads import SLOW_PLACES, in_slow_thread, in_thread
 from webui.engine.glossary import apply_glossary
 from webui.jobs.formats import read
@@ -35,12 +35,6 @@ from webui.library.library import Library
 HALF = "\\ud800"
 DIGITS = "9" * 4000
 DEEP = "[" * 960 + "]" * 960
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    with worker(tmp_path_factory.mktemp("engine")) as process:
-        yield process
 
 
 @pytest.fixture(scope="module")

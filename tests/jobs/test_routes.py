@@ -22,12 +22,6 @@ from webui.jobs.store import JobStore
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    with worker(tmp_path_factory.mktemp("engine")) as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
 def client(engine: WorkerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     store = JobStore(tmp_path_factory.mktemp("jobs") / "jobs")
     with (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,12 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.engine.processes import WorkerProcess, page, wait_until, worker
+from tests.engine.processes import WorkerProcess, page, wait_until
 from tests.mounting import fill, mount
 from webui.jobs.store import JobStore
 from webui.library.library import Library
 
 TEXT = "word " * 3000
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    with worker(tmp_path_factory.mktemp("engine")) as process:
-        yield process
 
 
 def recording(seed: int) -> bytes:
