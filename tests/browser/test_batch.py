@@ -75,11 +75,16 @@ def pressed(visitor: Visitor, wish: str) -> None:
     visitor.page.click(f"[data-wish={wish}]")
 
 
-def wait_for_choices(place: Place, job: str, position: int) -> None:
-    """Until the voice and the emotion that were chosen for a row have come."""
+def choose(visitor: Visitor, place: Place, job: str) -> None:
+    """Another voice and an emotion for the second row, one right after the other: both come, and both stay in sight."""
+    selects = [f"[data-position='2'] select >> nth={n}" for n in (0, 1)]
+    for select, choice in zip(selects, ("higher", "happy"), strict=True):
+        visitor.page.select_option(select, choice)
+    assert [visitor.page.input_value(select) for select in selects] == ["higher", "happy"]
     deadline = time.monotonic() + 60
-    while {"voice", "emotion"} - place.store.row(job, position).request.keys() and time.monotonic() < deadline:
+    while {"voice", "emotion"} - place.store.row(job, 2).request.keys() and time.monotonic() < deadline:
         time.sleep(0.05)
+    assert [visitor.page.input_value(select) for select in selects] == ["higher", "happy"]
 
 
 def goes_to_the_speak_tab(visitor: Visitor, text: str) -> None:
@@ -106,12 +111,8 @@ def test_from_a_file_to_the_downloads(visit: Visit, place: Place, language: str,
     shown.click(".tts-batch-problems summary")
     assert "speed" in shown.inner_text(".tts-batch-problems li")
     assert MARKUP in shown.inner_text("[data-position='2'] .tts-lib-text")
-    # Another voice and an emotion, before anything is spoken.
-    shown.select_option("[data-position='2'] select >> nth=0", "higher")
-    shown.select_option("[data-position='2'] select >> nth=1", "happy")
     [job] = place.store.jobs(limit=1)
-    visitor.wait("() => !document.querySelector('[data-position=\"2\"] select:disabled')")
-    wait_for_choices(place, job.id, 2)
+    choose(visitor, place, job.id)
     pressed(visitor, "resume")
     for position, state in ((1, "done"), (2, "done"), (3, "failed")):
         wait_for_row(visitor, position, state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import pytest
 
 from launcher.errors import SpeechError, StorageError
 from tests.engine.processes import ROOT
+from webui.api.job_bodies import changed_row
 from webui.audio import wav_header
 from webui.jobs.formats import read
 from webui.jobs.joining import arrange, srt_of
 from webui.jobs.records import Job, JobRow
 from webui.jobs.results import all_rows, names_of
+from webui.jobs.rows import Row
 from webui.jobs.store import JobStore, Result
 
 OPTIONS = {"gap_s": 0.5, "max_tempo": 1.5, "use_glossary": True}
@@ -93,9 +96,49 @@ def test_rows_come_in_order_and_only_while_they_may(tmp_path: Path) -> None:
     again = store.take(job.id)
     assert again is not None
     with pytest.raises(SpeechError, match="being spoken"):
-        store.change(job.id, again.position, read(b"x", "x.txt", max_text_chars=9).rows[0])
+        store.change(job.id, again.position, lambda _: read(b"x", "x.txt", max_text_chars=9).rows[0])
     store.put_back(again)
     assert (store.row(job.id, 2).state, store.row(job.id, 2).attempts) == ("queued", 0)
+    store.close()
+
+
+def test_what_was_given_up_and_begun_again_takes_no_sound_of_the_first_time(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    job = made(store, "one")
+    first = store.take(job.id)
+    store.wish(job.id, "cancel")
+    store.retry(job.id)
+    second = store.take(job.id)
+    assert first is not None and second is not None
+    store.fail(first, "too late")
+    store.put_back(first)
+    spoken(store, first, samples=500)
+    assert store.row(job.id, 1).state == "running" and files(store) == set()
+    spoken(store, second, samples=700)
+    row = store.row(job.id, 1)
+    assert (row.state, row.samples, row.message) == ("done", 700, "") and files(store) == {row.file}
+    store.close()
+
+
+def test_changes_at_the_same_time_undo_nothing(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    job = made(store, "one")
+
+    def set_field(name: str, value: str) -> None:
+        store.change(job.id, 1, lambda old: altered(old, name, value))
+
+    def altered(old: JobRow, name: str, value: str) -> Row:
+        time.sleep(0.02)  # the others have begun
+        return changed_row(old, {name: value}, 100)
+
+    fields = [("voice", "low"), ("language", "en"), ("name", "first"), ("text", "two")]
+    threads = [threading.Thread(target=set_field, args=field) for field in fields]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    row = store.row(job.id, 1)
+    assert row.request == {"text": "two", "voice": "low", "language": "en"} and row.name == "first"
     store.close()
 
 

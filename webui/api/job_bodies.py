@@ -20,6 +20,7 @@ from webui.jobs.fitting import MAX_TEMPO
 from webui.jobs.formats import jsonl, read
 from webui.jobs.formats.decoding import MAX_FILE_BYTES
 from webui.jobs.formats.names import row_fields
+from webui.jobs.records import JobRow
 from webui.jobs.rows import MAX_GAP_S, MAX_ROWS, Reading, Row, make_row
 
 #: Silence between two rows of the joined sound that say nothing about it, in seconds: a pause between sentences.
@@ -89,7 +90,7 @@ def from_rows(rows: list[Any], settings: Mapping[str, Any], max_text_chars: int)
     return _wanted(settings["title"] or settings["name"], reading, settings)
 
 
-def changed_row(old: Mapping[str, Any], timing: Mapping[str, Any], changes: object, max_text_chars: int) -> Row:
+def changed_row(old: JobRow, changes: object, max_text_chars: int) -> Row:
     """A row with other fields; ``null`` takes one away.
 
     Raises:
@@ -98,11 +99,12 @@ def changed_row(old: Mapping[str, Any], timing: Mapping[str, Any], changes: obje
     if not isinstance(changes, Mapping):
         raise SpeechError("The changes are no JSON object.", param="changes")
     fields, times = row_fields({**changes})
-    merged = {**old, **fields}
+    merged = {**old.request, **fields}
     if "voice" in fields:
         merged.pop("reference", None)
     for name in (name for name, value in changes.items() if value is None):
         merged.pop(name, None)
+    timing = {"name": old.name, "start_s": old.start_s, "end_s": old.end_s, "gap_s": old.gap_s}
     return make_row(0, merged, max_text_chars, **{**timing, **times})
 
 

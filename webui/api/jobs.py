@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -133,10 +134,8 @@ def _row_routes(store: JobStore, runner: Runner, max_text_chars: int) -> _Part:
     async def change(request: Request) -> Response:
         changes = await read_object(request)
         job, position = _place(request)
-        old = await in_thread(store.row, job, position)
-        timing = {"name": old.name, "start_s": old.start_s, "end_s": old.end_s, "gap_s": old.gap_s}
-        row = changed_row(old.request, timing, changes, max_text_chars)
-        new = await in_thread(store.change, job, position, row)
+        altered = partial(changed_row, changes=changes, max_text_chars=max_text_chars)
+        new = await in_thread(store.change, job, position, altered)
         runner.wake()
         return JSONResponse(new.to_json())
 

@@ -139,7 +139,7 @@ class JobRow:
             **{"position": self.position, "line": self.line, "name": self.name, "state": self.state},
             **{"request": dict(self.request), "error": error, "attempts": self.attempts, "seed": self.seed},
             **{"audio_s": round(self.audio_s, 3), "has_audio": bool(self.file), "start_s": self.start_s},
-            **{"end_s": self.end_s, "gap_s": self.gap_s, "fit": dict(self.fit) or None},
+            **{"end_s": self.end_s, "gap_s": self.gap_s, "fit": dict(self.fit) or None, "changed": self.changed},
         }
 
 

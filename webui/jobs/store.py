@@ -11,7 +11,7 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ FILE_NAME = "jobs.sqlite3"
 MAX_JOBS = 500
 #: What a row becomes when it is to be spoken again.
 _AFRESH = "state = 'queued', attempts = 0, message = '', fix = ''"
+#: A row as `JobStore.take` gave it: one that was cancelled meanwhile and taken again is running, too, and is another's.
+_STILL_TAKEN = "job = ? AND position = ? AND state = 'running' AND changed = ?"
 
 
 @dataclass(frozen=True)
@@ -232,8 +234,8 @@ class JobStore:
                 connection,
                 "state = 'done', message = '', fix = '', file = ?, samples = ?, sample_rate_hz = ?, size_bytes = ?,"
                 " synthesis_s = ?, seed = ?, fit = ?",
-                "job = ? AND position = ? AND state = 'running'",
-                (row.job, row.position),
+                _STILL_TAKEN,
+                _taken(row),
                 (*facts, json.dumps(dict(result.fit)) if result.fit else ""),
             )
             if not changed:
@@ -253,9 +255,8 @@ class JobStore:
         self._if_running(row, "state = 'queued'" if counts else "state = 'queued', attempts = attempts - 1", ())
 
     def _if_running(self, row: JobRow, what: str, values: tuple[object, ...]) -> None:
-        where = "job = ? AND position = ? AND state = 'running'"
         with self._database.writing() as connection:
-            change_rows(connection, what, where, (row.job, row.position), values)
+            change_rows(connection, what, _STILL_TAKEN, _taken(row), values)
 
     # What people wish
 
@@ -280,40 +281,46 @@ class JobStore:
 
     def retry(self, job_id: str, positions: Sequence[int] | None = None) -> Job:
         """Queues rows again: those that are named, whatever became of them, or all that failed or were cancelled."""
-        job = self.job(job_id)
-        if positions is not None:
-            files = [self.row(job_id, position).file for position in positions]
-        with self._database.writing() as connection:
-            connection.execute("UPDATE jobs SET wish = 'go', note = '' WHERE number = ?", (job.number,))
-            if positions is None:
-                where = "job_number = ? AND state IN ('failed', 'cancelled')"
-                change_rows(connection, _AFRESH, where, (job.number,))
-        if positions is not None:
-            self._files.remove(filter(None, files), lambda connection: self._again(connection, job, positions))
-        return self.job(job_id)
+        with self._database.alone():
+            job = self.job(job_id)
+            if positions is not None:
+                files = [self.row(job_id, position).file for position in positions]
+            with self._database.writing() as connection:
+                connection.execute("UPDATE jobs SET wish = 'go', note = '' WHERE number = ?", (job.number,))
+                if positions is None:
+                    where = "job_number = ? AND state IN ('failed', 'cancelled')"
+                    change_rows(connection, _AFRESH, where, (job.number,))
+            if positions is not None:
+                self._files.remove(filter(None, files), lambda connection: self._again(connection, job, positions))
+            return self.job(job_id)
 
-    def change(self, job_id: str, position: int, row: Row) -> JobRow:
+    def change(self, job_id: str, position: int, altered: Callable[[JobRow], Row]) -> JobRow:
         """Gives a row other fields; it is spoken anew.
 
+        Args:
+            job_id, position: of the row.
+            altered: makes the new row of what it is now. Nobody else writes meanwhile, so that of two changes at once
+                neither undoes the other.
+
         Raises:
-            SpeechError: when there is none, or it is being spoken.
+            SpeechError: when there is none, it is being spoken, or `altered` raises it.
         """
-        old = self.row(job_id, position)
-        if old.state == "running":
-            raise SpeechError(
-                "This row is being spoken.", fix="Change it when it is done.", code="row_running", http_status=409
-            )
-        job = self.job(job_id)
-        _line, name, request, chars, start_s, end_s, gap_s = columns(row)
+        with self._database.alone():
+            job, old = self.job(job_id), self.row(job_id, position)
+            if old.state == "running":
+                raise SpeechError(
+                    "This row is being spoken.", fix="Change it when it is done.", code="row_running", http_status=409
+                )
+            _line, name, request, chars, start_s, end_s, gap_s = columns(altered(old))
 
-        def write(connection: sqlite3.Connection) -> None:
-            values = (name, request, chars, start_s, end_s, gap_s)
-            what = "name = ?, request = ?, chars = ?, start_s = ?, end_s = ?, gap_s = ?"
-            change_rows(connection, what, "job_number = ? AND position = ?", (job.number, position), values)
-            self._again(connection, job, [position])
+            def write(connection: sqlite3.Connection) -> None:
+                values = (name, request, chars, start_s, end_s, gap_s)
+                what = "name = ?, request = ?, chars = ?, start_s = ?, end_s = ?, gap_s = ?"
+                change_rows(connection, what, "job_number = ? AND position = ?", (job.number, position), values)
+                self._again(connection, job, [position])
 
-        self._files.remove(filter(None, [old.file]), write)
-        return self.row(job_id, position)
+            self._files.remove(filter(None, [old.file]), write)
+            return self.row(job_id, position)
 
     def remove(self, job_id: str) -> None:
         """Forgets a job, its rows and its sound.
@@ -357,6 +364,10 @@ class JobStore:
             ).fetchall()
         for row in found:
             self.remove(row["id"])
+
+
+def _taken(row: JobRow) -> tuple[str, int, int]:
+    return (row.job, row.position, row.changed)
 
 
 class _Unwanted(Exception):  # noqa: N818 - a signal, not an error

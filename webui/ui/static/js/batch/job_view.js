@@ -202,8 +202,8 @@ export class JobView {
     write(this.#live, `${t(`batch_state_${state}`)}. ${t("batch_done_of", { done: counts.done, total: counts.total })}`);
   }
 
-  async #change(position, fields) {
-    if (!(await this.#do(() => this.#patch(position, fields)))) this.#rows.get(position).choices();
+  #change(position, fields) {
+    return this.#rows.get(position).saving(this.#do(() => this.#patch(position, fields)));
   }
 
   async #patch(position, fields) {

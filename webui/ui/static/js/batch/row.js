@@ -17,6 +17,7 @@ export class Row {
   #voice = el("select", {});
   #emotion = el("select", {});
   #tools;
+  #saving = 0;
 
   constructor(row, engine, actions) {
     this.row = row;
@@ -33,12 +34,24 @@ export class Row {
     this.translate();
   }
 
-  /** Shows the row as it is now. */
+  /** Shows the row as it is now; what is older than that is passed over, for answers overtake each other. */
   update(row) {
+    if (row.changed < this.row.changed) return;
     const before = this.row;
     this.row = row;
-    if (JSON.stringify(before.request) !== JSON.stringify(row.request)) this.#choices();
+    if (JSON.stringify(before.request) !== JSON.stringify(row.request)) this.choices();
     this.#refresh();
+  }
+
+  /** A choice is on its way: until it has come, what was chosen stays in sight. */
+  async saving(work) {
+    this.#saving += 1;
+    try {
+      await work;
+    } finally {
+      this.#saving -= 1;
+      this.choices();
+    }
   }
 
   /** Says everything again in the page's language. */
@@ -54,7 +67,7 @@ export class Row {
       tool(`${name}: ${t("batch_use")}`, "use", () => this.#actions.use(this.row), { "data-act": "use" }),
       tool(`${name}: ${t("batch_save")}`, "save", () => this.#actions.save(this.row), { "data-act": "save" }),
     );
-    this.#choices();
+    this.choices();
     this.#refresh();
   }
 
@@ -65,10 +78,7 @@ export class Row {
 
   /** The engine's voices are known, or have changed. */
   choices() {
-    this.#choices();
-  }
-
-  #choices() {
+    if (this.#saving) return;
     const { voice = "", reference = "", emotion } = this.row.request;
     fillVoices(this.#voice, this.#engine.info, voice || reference, t("batch_voice_default"));
     fillEmotions(this.#emotion, emotion);
