@@ -121,3 +121,30 @@ def test_a_form_that_the_disk_cannot_hold_is_told_so(
             assert (answer.status_code, answer.json()["error"]["code"]) == (507, "disk_full"), answer.text
     library.close()
     jobs.close()
+
+
+def test_a_batch_waits_for_room_and_then_speaks_every_row(engine: WorkerProcess, mounted: Path) -> None:
+    mount("-t", "tmpfs", "-o", "size=90m", "tmpfs", str(mounted))
+    filler, jobs = mounted / "filler", JobStore(mounted / "jobs")
+    with page(engine.address, jobs=jobs) as address, httpx.Client(base_url=address, timeout=60) as client:
+        job = f"/api/jobs/{client.post('/api/jobs', json={'rows': ['one two three'] * 60}).json()['id']}"
+        wait_until(lambda: client.get(job).json()["counts"].get("done", 0) > 2, "some rows")
+        fill(filler)
+        told = wait_until(lambda: said_of(client.get(job).json()), "why it does not go on")
+        assert "is full" in told, told
+        filler.unlink()
+        stopped = wait_until(lambda: stands(client.get(job).json(), "paused", "done"), "its end")
+        assert stopped["state"] == "done" or "resume" in stopped["note"]["fix"], stopped
+        client.post(f"{job}/resume")
+        assert wait_until(lambda: stands(client.get(job).json(), "done"), "every row")["counts"]["done"] == 60
+    jobs.close()
+
+
+def said_of(job: dict[str, Any]) -> str:
+    """Why a job does not go on."""
+    return str(job.get("waiting_for") or (job.get("note") or {}).get("message") or "")
+
+
+def stands(job: dict[str, Any], *states: str) -> dict[str, Any] | None:
+    """The job, when it is in one of these states."""
+    return job if job["state"] in states else None

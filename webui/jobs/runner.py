@@ -2,8 +2,9 @@
 
 Invariants: the jobs take turns; a row is begun only when nobody else waits, and put back when somebody comes; an engine
 that is away costs a row nothing, one that dies under the same row again and again makes that row fail; what a row did
-wrong is written at the row, what the disk did stops its job with a sentence; ending the runner puts back what was
-being spoken.
+wrong is written at the row, what the disk did stops its job with a sentence; what a full disk does not take is written
+when it has room again, and until then nothing else is begun in its place; ending the runner puts back what was being
+spoken.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ SpeakRow = Callable[[Mapping[str, Any], Mapping[str, Any]], AsyncGenerator[Frame
 #: How often a row may end because its engine died before the row is to blame; each time it is tried twice, and the
 #: launcher starts an engine again five times a minute.
 MAX_DEATHS = 2
-#: Between two looks at an engine that is away, or at a queue that is full, in seconds.
+#: Between two looks at an engine that is away or a disk that takes nothing, and at a queue that is full, in seconds.
 AWAY_POLL_S, FULL_POLL_S = 2.0, 1.0
 
 
@@ -49,7 +51,7 @@ class Runner:
         speak: speaks a row; waits for its turn.
         info: what the engine can.
         width: rows at once.
-        away_poll_s: between two tries while the engine is away.
+        away_poll_s: between two tries while the engine is away, or the disk takes nothing.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Runner:
         self._tasks: dict[asyncio.Task[None], JobRow] = {}
         self._turns: deque[str] = deque()
         self._deaths: dict[tuple[str, int], int] = {}
+        self._unwritable = False
         #: Why nothing is spoken although something waits: a sentence; empty when something is.
         self.trouble = ""
 
@@ -104,7 +107,8 @@ class Runner:
                     task = asyncio.create_task(self._do(row))
                     self._tasks[task] = row
                     task.add_done_callback(self._ended)
-                await self._wake.wait()
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self._away_poll_s if self._unwritable else None)
         finally:
             for task in list(self._tasks):
                 task.cancel()
@@ -112,6 +116,7 @@ class Runner:
 
     async def _next(self) -> JobRow | None:
         """A row of the job whose turn it is."""
+        self._unwritable = False
         try:
             waiting = await asyncio.to_thread(self._store.waiting)
             order = [job for job in self._turns if job in waiting]
@@ -124,8 +129,8 @@ class Runner:
                     self._announce()
                     return row
         except StorageError as error:
-            _log.error("jobs cannot go on: %s", error)
-            self.trouble = str(error)
+            self._unwritable = True
+            self._say(error)
         return None
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -143,7 +148,7 @@ class Runner:
             self._deaths.pop(key, None)
             self.trouble = ""
         except asyncio.CancelledError:
-            await asyncio.shield(asyncio.to_thread(self._store.put_back, row))
+            await self._put_back_at_once(row)
             raise
         except (QueueFullError, AskedToLeaveError):
             await self._later(row, FULL_POLL_S)
@@ -158,8 +163,8 @@ class Runner:
                 await self._later(row, 0.0 if error.died else self._away_poll_s)
         except StorageError as error:
             note = {"message": error.message, "fix": error.fix}
-            await asyncio.to_thread(self._store.put_back, row)
-            await asyncio.to_thread(self._store.wish, row.job, "pause", note=note)
+            await self._write(partial(self._store.put_back, row))
+            await self._write(partial(self._store.wish, row.job, "pause", note=note))
         except LauncherError as error:
             await self._fail(row, error.message, error.fix)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other rows go on, and this one says so
@@ -167,15 +172,38 @@ class Runner:
             await self._fail(row, "Something went wrong here.", "The log has the details: tts-launcher logs.")
 
     async def _fail(self, row: JobRow, message: str, fix: str) -> None:
-        await asyncio.to_thread(self._store.fail, row, message, fix)
+        await self._write(partial(self._store.fail, row, message, fix))
+
+    async def _write(self, change: Callable[[], object]) -> None:
+        """Makes a change of the store; where the disk takes nothing, again and again until it does."""
+        while True:
+            try:
+                await asyncio.to_thread(change)
+                return
+            except StorageError as error:
+                self._say(error)
+            await asyncio.sleep(self._away_poll_s)
+
+    async def _put_back_at_once(self, row: JobRow) -> None:
+        """For a row that is given up; one that the disk does not take back is queued again by the next start."""
+        with contextlib.suppress(StorageError):
+            await asyncio.shield(asyncio.to_thread(self._store.put_back, row))
+
+    def _say(self, error: StorageError) -> None:
+        if str(error) != self.trouble:
+            _log.error("jobs cannot go on: %s", error)
+        self.trouble = str(error)
+        self._announce()
 
     async def _later(self, row: JobRow, seconds: float) -> None:
         """Puts a row back, and holds its place for a moment so that the next one does not run into the same."""
         self._announce()
         try:
             await asyncio.sleep(seconds)
-        finally:
-            await asyncio.shield(asyncio.to_thread(self._store.put_back, row))
+        except asyncio.CancelledError:
+            await self._put_back_at_once(row)
+            raise
+        await self._write(partial(self._store.put_back, row))
 
     async def _speak_and_keep(self, row: JobRow) -> None:
         job = await asyncio.to_thread(self._store.job, row.job)
