@@ -243,9 +243,18 @@ def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, CommandEnt
         )
     try:
         return _run(arguments, commands, context)
-    except (BrokenPipeError, UnwritableError):  # nobody reads our words; Python must not try again at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, UnwritableError):  # nobody reads our words
         return LauncherError.exit_code
+    finally:
+        _let_go_of_words()
+
+
+def _let_go_of_words() -> None:
+    """Gives up what standard output would not take: Python would try again at its end, and end with 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fill_standard_streams() -> None:

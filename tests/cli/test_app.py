@@ -237,16 +237,20 @@ def test_nothing_is_written_by_looking(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])  # Python buffers what goes to no terminal, unless it is told not to
 @pytest.mark.parametrize(
     ("redirection", "code"), [(">&-", 4), ("<&- >&- 2>&-", 4), ("2>/dev/full", 4), (">/dev/full", 5)]
 )
-def test_streams_that_are_closed_or_full_are_no_bug(tmp_path: Path, redirection: str, code: int) -> None:
+def test_streams_that_are_closed_or_full_are_no_bug(
+    tmp_path: Path, redirection: str, code: int, unbuffered: str
+) -> None:
     command = f'"{sys.executable}" -m launcher status {redirection}'
+    environ = environment(tmp_path, {"PYTHONUNBUFFERED": unbuffered})
     result = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False
+        ["bash", "-c", command], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
     )
     assert result.returncode == code, result.stderr
-    assert "unexpected" not in result.stderr and "Traceback" not in result.stderr
+    assert not any(word in result.stderr for word in ("unexpected", "Traceback", "ignored"))
 
 
 def test_a_python_without_the_packages_is_a_sentence(tmp_path: Path) -> None:
