@@ -186,7 +186,8 @@ def _write(path: Path, text: str) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
-    for old in _paths(path.parent)[MAX_REPORTS:]:
+    # Never the newest, which a clock that was set back makes the first by name.
+    for old in [each for each in _paths(path.parent) if each != path][MAX_REPORTS - 1 :]:
         old.unlink(missing_ok=True)
 
 

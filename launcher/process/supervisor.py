@@ -188,7 +188,7 @@ class Supervisor:
 
         The handlers only queue; the loop acts.
         """
-        signal.set_wakeup_fd(self.loop.wakeup_descriptor, warn_on_full_buffer=False)
+        self.loop.wake_by_signals()
         names = ["SIGTERM", "SIGINT", "SIGBREAK", *(["SIGHUP"] if hang_up else [])]
         for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
             signal.signal(number, lambda got, frame: self.loop.call_from_thread(functools.partial(self.on_signal, got)))
