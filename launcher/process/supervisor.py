@@ -170,6 +170,7 @@ class Supervisor:
     def stop(self, grace_s: float) -> None:
         """Begins to end; a second call kills what is left at once."""
         if self.status.stopping:
+            self._ending.cut_short()  # who is killed unasked would count as crashed
             for keeper in self._keepers.values():
                 keeper.kill_now()
             return

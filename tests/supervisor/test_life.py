@@ -210,6 +210,19 @@ def test_a_second_ctrl_c_does_not_wait(instance: Instance) -> None:
     assert not alive(engine)
 
 
+def test_a_second_ctrl_c_makes_no_crash_of_an_engine(instance: Instance) -> None:
+    instance.environment["LAUNCHER_STOP_GRACE_S"] = "600"
+    instance.order("page", mode="stubborn")
+    process = instance.start_ready()
+    os.kill(process.pid, signal.SIGINT)
+    wait_for(lambda: instance.status()["state"] == "stopping", "the stop")
+    os.kill(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "restarting" not in [json.loads(line)["event"] for line in out.splitlines()]
+    assert not list((instance.folder / "data").rglob("crash-*"))
+
+
 def test_who_ignores_sigterm_is_killed(instance: Instance) -> None:
     instance.order("engine", mode="stubborn")
     instance.order("page", mode="stubborn")
