@@ -25,11 +25,11 @@ def to_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
-def from_json(data: bytes) -> Any:
-    """The value of bytes that somebody has sent.
+def from_json(data: bytes | bytearray | str) -> Any:
+    """The value of what somebody has sent or written.
 
     Raises:
-        ValueError: when they are no JSON, or are nested too deeply to be read.
+        ValueError: when it is no JSON, or is nested too deeply to be read.
     """
     try:
         return json.loads(data)
