@@ -274,7 +274,7 @@ def test_a_folder_whose_name_is_no_unicode(tmp_path: Path) -> None:
 def test_an_update_that_takes_its_files_away_ends_nothing(tmp_path: Path) -> None:
     package = tmp_path / "old" / "launcher"
     shutil.copytree(ROOT / "launcher", package, ignore=shutil.ignore_patterns("__pycache__"))
-    instance = Instance(tmp_path / "instance", LAUNCHER_TOKEN="a token for this test")
+    instance = Instance(tmp_path / "instance", LAUNCHER_TOKEN="a-token-of-this-test")
     instance.environment["PYTHONPATH"] = os.pathsep.join([str(STAND_IN), str(package.parent)])
     instance.order("page", mode="mute")
     try:
@@ -284,7 +284,7 @@ def test_an_update_that_takes_its_files_away_ends_nothing(tmp_path: Path) -> Non
             path.unlink()
         assert instance.get("/", Accept="text/html").status == 401
         assert instance.get("/login", Accept="text/html").status == 200
-        shown = instance.get("/", Accept="text/html", Authorization="Bearer a token for this test")
+        shown = instance.get("/", Accept="text/html", Authorization="Bearer a-token-of-this-test")
         assert shown.status == 503
         assert b"<html" in shown.body
         assert process.poll() is None
