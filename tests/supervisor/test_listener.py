@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +20,7 @@ from launcher.process.exchange import MAX_HEAD_BYTES
 from launcher.process.listener import MAX_CONNECTIONS, MAX_HELD, Listener
 from launcher.process.loop import Loop
 from launcher.process.snapshot import Status
-from tests.supervisor.runner import ROOT, free_port, wait_for
+from tests.supervisor.runner import free_port, wait_for
 
 TOKEN = "a-token-of-the-test-0123"
 
@@ -395,20 +392,3 @@ def test_the_port_can_be_freed_for_a_child_that_binds_it_itself() -> None:
 def test_the_bounds_are_those_of_the_contract() -> None:
     assert MAX_HEAD_BYTES == 16 * 1024
     assert connection_module.HEAD_TIMEOUT_S == 5.0
-
-
-def test_a_signal_after_the_end_is_written_nowhere(tmp_path: Path) -> None:
-    """A second Ctrl-C while the process goes: the descriptor that woke the loop may be a file's by then."""
-    code = (
-        "import os, signal, sys\n"
-        "from launcher.process.loop import Loop\n"
-        "loop = Loop()\n"
-        "loop.wake_by_signals()\n"
-        "signal.signal(signal.SIGTERM, lambda number, frame: None)\n"
-        "loop.close()\n"
-        "files = [open(f'{sys.argv[1]}/{number}', 'wb') for number in range(8)]\n"
-        "os.kill(os.getpid(), signal.SIGTERM)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b""}
