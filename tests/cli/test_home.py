@@ -34,7 +34,7 @@ def homeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_child_gets_a_home_where_there_is_none(tmp_path: Path) -> None:
     config = load({}, None, {"LAUNCHER_DATA_DIR": str(tmp_path)})
     assert child_environment(config, {})["HOME"] == str(cache_dir(config)), "packages ask for one at their import"
-    assert child_environment(config, {"HOME": "/home/mia"})["HOME"] == "/home/mia"
+    assert child_environment(config, {"HOME": "/of/mia"})["HOME"] == "/of/mia"
 
 
 def test_a_home_that_the_system_knows_stays_its_business(tmp_path: Path) -> None:
