@@ -239,7 +239,8 @@ class RunFile:
         Raises:
             StorageError: when it cannot be written; the previous record is then still there.
         """
-        data = json.dumps(record.to_json(), ensure_ascii=False, indent=1).encode()
+        # A folder's name need not be Unicode.
+        data = json.dumps(record.to_json(), ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace")
         temporary = self.path.with_name(f"{self.path.name}.new")
         with self._write_lock:
             try:

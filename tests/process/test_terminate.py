@@ -205,7 +205,15 @@ def test_a_port_held_by_a_tree_comes_free(nursery: Nursery, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("bound", "asked"),
-    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "0.0.0.0"), ("::", "::1"), ("::", "::")],
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("127.0.0.1", "0.0.0.0"),
+        ("::", "::1"),
+        ("::", "::"),
+        ("127.0.0.1", "::"),
+        ("0.0.0.0", "::"),
+    ],
 )
 def test_the_holder_of_a_port_is_named(nursery: Nursery, tmp_path: Path, bound: str, asked: str) -> None:
     root, port_text = nursery.run(SERVER, tmp_path, arguments=[bound])
