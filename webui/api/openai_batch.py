@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -126,8 +127,11 @@ async def _answer(
             changed = runner.next_change
             row = await in_thread(store.row, job_id, at)
             if row.state in ("queued", "running"):
-                await changed.wait()
-                continue
+                if runner.failure is None:
+                    await changed.wait()
+                    continue
+                # A job would wait until somebody has started the engine again; whoever asked here is told.
+                row = replace(row, message=runner.failure.message, fix=runner.failure.fix)
             item = {**await in_thread(_item, store, row, audio_format), **notes[at - 1]}
             succeeded += item["status"] == "success"
             yield (b"," if at > 1 else b"") + json.dumps(item).encode()
