@@ -20,7 +20,7 @@ from webui.audio import wav_header
 from webui.jobs.formats import read
 from webui.jobs.joining import arrange, srt_of
 from webui.jobs.records import Job, JobRow
-from webui.jobs.results import all_rows, names_of
+from webui.jobs.results import all_rows, joined_of, names_of
 from webui.jobs.rows import Row
 from webui.jobs.store import JobStore, Result
 
@@ -239,6 +239,21 @@ def test_rows_never_sound_at_the_same_time(tmp_path: Path) -> None:
     whole = arrange(all_rows(store, job), 0.5)
     assert [(place.start, place.end) for place in whole.places] == [(0, 24_000), (24_000, 60_000), (72_000, 74_400)]
     assert srt_of(whole).startswith("1\n00:00:00,000 --> 00:00:01,000\nrow → 0\n\n2\n00:00:01,000 --> 00:00:02,500\n")
+    store.close()
+
+
+@pytest.mark.parametrize("audio_format", ["mp3", "flac", "opus"])
+def test_who_leaves_while_rows_are_joined_ends_the_work(tmp_path: Path, audio_format: str) -> None:
+    store = JobStore(tmp_path)
+    job = made(store, *(f"row {number}" for number in range(20)))
+    while row := store.take(job.id):
+        spoken(store, row)
+    whole = list(joined_of(store, store.job(job.id), audio_format))
+    assert len(whole) >= 20 and len(b"".join(whole)) > 1000
+    steps = joined_of(store, store.job(job.id), audio_format)
+    assert next(steps) == b"" and list(store.parts.iterdir())
+    del steps  # as when nobody takes the answer any more
+    assert not list(store.parts.iterdir())
     store.close()
 
 
