@@ -181,13 +181,15 @@ def test_a_batch_is_followed_again_when_its_stream_was_refused(visit: Visit, pla
     job = place.job("restarted")
     visitor = visit(address=place.address)
     shown = visitor.page
-    shown.route("**/events?*", lambda route: route.fulfill(status=503, body="starting"), times=1)
-    shown.route(f"**/api/jobs/{job.id}", lambda route: route.abort(), times=1)
     go(visitor, "batch")
+    shows(visitor, job)  # what is under way is shown by itself
+    shown.route(f"**/api/jobs/{job.id}", lambda route: route.abort(), times=1)
     choose(visitor, job)
     shown.wait_for_selector("#tts-tab-batch .tts-lib-notice[data-kind=failure]:not([hidden])")
+    refused = Held(visitor, f"**/api/jobs/{job.id}/events?*")
     choose(visitor, job)
     shows(visitor, job)
+    refused.release(status=503, body="starting")
     shown.click("[data-wish=resume]")
     shown.wait_for_selector("[data-position='2'][data-state=done]")
     visitor.console_errors.clear()

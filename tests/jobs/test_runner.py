@@ -101,13 +101,11 @@ def test_an_engine_that_failed_for_good_costs_a_row_nothing(tmp_path: Path) -> N
     store.close()
 
 
-def test_who_asked_for_a_batch_at_once_is_told_of_an_engine_that_failed(tmp_path: Path) -> None:
-    async def speak(_request: Mapping[str, Any], _options: Mapping[str, Any]) -> AsyncGenerator[Frame, None]:
-        raise EngineFailedError("The engine ended five times in a minute.", fix="Restart it.")
-        yield
+def batch(store: JobStore, speak: SpeakRow, folder: Path) -> dict[str, Any]:
+    """What a batch of two that is answered at once is answered."""
 
     async def main() -> httpx.Response:
-        settings = PageSettings("test", "0", "127.0.0.1", 0, "unix:/nowhere", "", temp_dir=str(tmp_path))
+        settings = PageSettings("test", "0", "127.0.0.1", 0, "unix:/nowhere", "", temp_dir=str(folder))
         engines = EnginePool([EngineClient("unix:/nowhere")])
         runner = Runner(store, speak, engines.info, lambda: 1, away_poll_s=0.02)
         offer = Offer(engines, SupervisorLink(settings))
@@ -122,11 +120,28 @@ def test_who_asked_for_a_batch_at_once_is_told_of_an_engine_that_failed(tmp_path
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
 
+    told: dict[str, Any] = asyncio.run(main()).json()
+    assert store.jobs() == []
+    return told
+
+
+def test_who_asked_for_a_batch_at_once_is_told_of_an_engine_that_failed(tmp_path: Path) -> None:
+    async def speak(_request: Mapping[str, Any], _options: Mapping[str, Any]) -> AsyncGenerator[Frame, None]:
+        raise EngineFailedError("The engine ended five times in a minute.", fix="Restart it.")
+        yield
+
     store = JobStore(tmp_path)
-    told = asyncio.run(main()).json()
+    told = batch(store, speak, tmp_path)
     assert [one["status"] for one in told["results"]] == ["error", "error"] and told["failed"] == 2
     assert told["results"][1]["error"] == "The engine ended five times in a minute. Restart it."
-    assert store.jobs() == []
+    store.close()
+
+
+def test_who_asked_for_a_batch_at_once_is_told_that_there_is_no_room(tmp_path: Path) -> None:
+    store = JobStore(tmp_path, budget_bytes=100)
+    told = batch(store, say, tmp_path)
+    assert [one["status"] for one in told["results"]] == ["error", "error"]
+    assert "used up" in told["results"][0]["error"] and "LAUNCHER_BATCH_BYTES" in told["results"][1]["error"]
     store.close()
 
 

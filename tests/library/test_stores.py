@@ -167,7 +167,7 @@ def test_the_official_pages_presets_are_taken_in(library: Library, tmp_path: Pat
     assert any("emo_vector (surprised) was 1.4 and became 1" in note for note in done.notes)
 
 
-@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf")])
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf")], ids=["large", "small", "infinite"])
 def test_a_number_that_is_beyond_all_bounds_becomes_the_nearest(value: float) -> None:
     notes: list[str] = []
     request = official_request({"emo_weight": value, "emo_vector": [value]}, notes)
