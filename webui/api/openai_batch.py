@@ -144,12 +144,12 @@ async def _answer(
         runner.wake()
 
 
-async def _hindrance(store: JobStore, runner: Runner, row: JobRow) -> dict[str, str]:
+async def _hindrance(store: JobStore, runner: Runner, row: JobRow) -> dict[str, Any]:
     """Why a row will not be spoken until somebody helps (``message``, ``fix``): a job waits, who asked here is told."""
     if runner.failure is not None:
         return {"message": runner.failure.message, "fix": runner.failure.fix}
     job = await in_thread(store.job, row.job)
-    found: dict[str, str] = json.loads(job.note) if job.note and row.state == "queued" else {}
+    found: dict[str, Any] = json.loads(job.note) if job.note and row.state == "queued" else {}
     return found
 
 
