@@ -14,7 +14,8 @@ import pytest
 
 from launcher.errors import ConfigError
 from launcher.process.bind import PREFERRED_PORT, PortInUseError, bind_port, url_of
-from tests.supervisor.runner import ROOT, Instance, alive, free_port, wait_for
+from tests.ports import free_port
+from tests.supervisor.runner import ROOT, Instance, alive, wait_for
 
 
 def test_somebody_elses_process_is_named_and_untouched(instance: Instance, tmp_path: Path) -> None:
