@@ -175,6 +175,20 @@ def test_a_file_without_a_voice_is_refused_in_words(visit: Visit, place: Place) 
     visitor.console_errors.clear()  # Chromium notes every answer that is not 200
 
 
+def test_the_name_follows_the_file_until_somebody_types_one(visit: Visit, place: Place) -> None:
+    visitor = visit(address=place.address)
+    go(visitor, "voices")
+    files = "#tts-tab-voices .tts-lib-add input[type=file]"
+    name = "() => document.querySelector('#tts-tab-voices .tts-lib-add input[type=text]').value"
+    for given in ("noise", "Mother"):
+        visitor.page.set_input_files(files, write(place.folder / f"{given}.wav", voiced(4.0)))
+        visitor.wait(f"(given) => ({name})() === given", given)
+    visitor.page.fill("#tts-tab-voices .tts-lib-add input[type=text] >> nth=0", "Grandmother")
+    with visitor.page.expect_response("**/api/voices/check*"):
+        visitor.page.set_input_files(files, write(place.folder / "take two.wav", voiced(5.0)))
+    assert visitor.evaluate(name) == "Grandmother"
+
+
 @pytest.mark.parametrize("tab", ["voices", "presets", "history"])
 def test_names_are_words_never_markup(visit: Visit, place: Place, tab: str) -> None:
     library = place.library

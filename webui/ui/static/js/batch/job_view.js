@@ -7,6 +7,7 @@ import { ask, attempt, button, Notice, save, size } from "../library/parts.js";
 import { onLanguage, t } from "../texts.js";
 import { editRow } from "./edit_row.js";
 import { Row } from "./row.js";
+import { stateOf } from "./state.js";
 
 const PAGE = 100;
 const FORMATS = ["wav", "mp3", "flac", "opus"];
@@ -173,7 +174,7 @@ export class JobView {
     this.#bar.setAttribute("aria-valuenow", ended);
     this.#bar.setAttribute("aria-label", t("batch_progress"));
     const words = [
-      t(`batch_state_${state}`),
+      stateOf(this.#job),
       t("batch_done_of", { done: counts.done, total: counts.total }),
       counts.failed ? t("batch_failed", { n: counts.failed }) : "",
       overruns ? t("batch_overruns", { n: overruns }) : "",
@@ -199,7 +200,7 @@ export class JobView {
     const key = `${state} ${quarter}`;
     if (key === this.#told) return;
     this.#told = key;
-    write(this.#live, `${t(`batch_state_${state}`)}. ${t("batch_done_of", { done: counts.done, total: counts.total })}`);
+    write(this.#live, `${stateOf(this.#job)}. ${t("batch_done_of", { done: counts.done, total: counts.total })}`);
   }
 
   #change(position, fields) {

@@ -13,6 +13,7 @@ export class AddVoice {
   #onAdded;
   #notice = new Notice();
   #recording = null; // {file, decoded, name}
+  #proposed = ""; // the name that the last recording brought
   #found = null;
   #listener = new Listener(() => this.#notice.fail(new CallFailure("no_sound")));
   #trim = new Trim(settled(() => this.#check(), 400));
@@ -61,7 +62,8 @@ export class AddVoice {
     this.#recording = recording;
     this.#form.hidden = false;
     this.#trim.show(recording.decoded);
-    if (!this.#name.value) this.#name.value = recording.name;
+    if (!this.#name.value || this.#name.value === this.#proposed) this.#name.value = recording.name;
+    this.#proposed = recording.name;
     await this.#check();
   }
 
