@@ -170,7 +170,7 @@ def test_a_file_without_a_voice_is_refused_in_words(visit: Visit, place: Place) 
     silent = write(place.folder / "silent.wav", voiced(4) * 0)
     visitor.page.set_input_files("#tts-tab-voices .tts-lib-add input[type=file]", silent)
     notice = visitor.page.wait_for_selector(".tts-lib-add .tts-lib-notice:not([hidden])")
-    assert "没有音频" in notice.inner_text()
+    assert "没有声音" in notice.inner_text()
     assert notice.get_attribute("role") == "alert"
     visitor.console_errors.clear()  # Chromium notes every answer that is not 200
 
