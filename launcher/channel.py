@@ -17,6 +17,26 @@ from typing import Any
 MAX_LINE_BYTES = 1024 * 1024
 
 
+def to_json(value: Any) -> bytes:
+    """A JSON value as the bytes that travel.
+
+    Half a surrogate pair, which stands in the name of a file that is no Unicode, has no encoding and is escaped.
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+
+
+def from_json(data: bytes | bytearray | str) -> Any:
+    """The value of what somebody has sent or written.
+
+    Raises:
+        ValueError: when it is no JSON, or is nested too deeply to be read.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 class ChannelError(ConnectionError):
     """The other side is not there, went away, or does not speak this protocol."""
 
@@ -100,7 +120,7 @@ class Channel:
         Raises:
             ChannelError: when the other side has gone.
         """
-        line = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        line = to_json(message) + b"\n"
         try:
             with self._send_lock:
                 self._sock.sendall(line)
@@ -122,7 +142,7 @@ class Channel:
         if len(line) > MAX_LINE_BYTES or not line.endswith(b"\n"):
             raise ChannelError("a line was cut or is longer than the protocol allows")
         try:
-            value = json.loads(line)
+            value = from_json(line)
         except ValueError:
             raise ChannelError("a line is not JSON") from None
         if not isinstance(value, dict):

@@ -22,6 +22,9 @@ from tests.mounting import place_for_a_mount
 RUN_MARK = "TTS_LAUNCHER_TEST_RUN"
 #: Names that change what the launcher does; a test sets its own.
 SETTINGS = ("LAUNCHER_", "HF_", "TORCH_HOME", "TRANSFORMERS_CACHE", "MODELSCOPE_", "GRADIO_", "XDG_")
+#: What else a person's shell may have set that a test must not meet: the width of a terminal, ways to the network that
+#: do not lead to this machine, an interpreter that compiles everything anew each time.
+SURROUNDINGS = ("COLUMNS", "LINES", "PYTHONDONTWRITEBYTECODE")
 #: Set in the session that began the run, and in none of its workers or sessions inside other interpreters: their
 #: fellows' processes still live when they end.
 _OWNS_RUN = pytest.StashKey[bool]()
@@ -31,8 +34,13 @@ GONE_WITHIN_S = 10.0
 
 def pytest_configure(config: pytest.Config) -> None:
     """Clean the environment before any test module is read."""
-    for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+    for name in [
+        name
+        for name in os.environ
+        if name.startswith(SETTINGS) or name in SURROUNDINGS or name.lower().endswith("_proxy")
+    ]:
         del os.environ[name]
+    os.umask(0o022)  # other users read what some tests make
     if RUN_MARK not in os.environ:
         os.environ[RUN_MARK] = uuid.uuid4().hex
         config.stash[_OWNS_RUN] = True

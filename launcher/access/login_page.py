@@ -6,6 +6,7 @@ Invariants: it needs nothing but itself; what came from a request stands in it o
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 from collections.abc import Mapping
@@ -24,7 +25,13 @@ def render_login(root_path: str, problem: str = "", who: str = "") -> tuple[str,
         problem: ``wrong``, ``too_many`` or empty.
         who: the name of whoever is logged in already, and may log out here; empty: nobody.
     """
-    return fill(_TEMPLATE.read_text(encoding="utf-8"), root_path, {"problem": problem, "who": who})
+    return fill(login_template(), root_path, {"problem": problem, "who": who})
+
+
+@functools.cache
+def login_template() -> str:
+    """The page's template, read once: an update may take the file away while a process of the old version goes on."""
+    return _TEMPLATE.read_text(encoding="utf-8")
 
 
 def fill(template: str, root_path: str, data: Mapping[str, Any]) -> tuple[str, str]:

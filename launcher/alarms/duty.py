@@ -6,6 +6,7 @@ process of its own; one alarm is told once, and again only when it was off in be
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -74,7 +75,8 @@ class Duty:
             return  # a disk that does not answer: one thread waits for it, not one a minute
         snapshot = self._instance.snapshot()
         self._looking = threading.Thread(target=self._work, args=(snapshot,), name="alarms", daemon=True)
-        self._looking.start()
+        with contextlib.suppress(RuntimeError):  # the system has no thread to give: the next turn asks again
+            self._looking.start()
 
     def _work(self, snapshot: dict[str, Any]) -> None:
         alarms = tuple(self._look(snapshot))

@@ -43,7 +43,10 @@ def teller(
             log(f"Alarm {one.code}: {one.message} {one.fix}")
         if urls:
             body = "\n".join(f"{one.message} {one.fix}" for one in alarms)
-            start(urls, environ, f"TTS {instance}: {len(alarms)} alarm{'s' * (len(alarms) > 1)}", body, log)
+            try:
+                start(urls, environ, f"TTS {instance}: {len(alarms)} alarm{'s' * (len(alarms) > 1)}", body, log)
+            except (OSError, RuntimeError) as error:  # no process, or no thread, is to be had now
+                log(f"Nobody could be told of an alarm: {error}")
 
     return tell
 
@@ -56,7 +59,11 @@ def is_installed() -> bool:
 def start(
     urls: Sequence[str], environ: Mapping[str, str], title: str, body: str, log: Callable[[str], None]
 ) -> subprocess.Popen[bytes]:
-    """Starts the process that tells; does not wait for it, and logs why when it fails."""
+    """Starts the process that tells; does not wait for it, and logs why when it fails.
+
+    Raises:
+        OSError, RuntimeError: when it cannot be started.
+    """
     # Whoever started us may stand anywhere; both processes take the same package.
     path = [str(Path(__file__).resolve().parents[2]), *filter(None, [environ.get("PYTHONPATH")])]
     process = subprocess.Popen(

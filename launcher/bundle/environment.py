@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import sysconfig
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,11 @@ from launcher.progress import Progress
 def fits(made_for: Environment) -> bool:
     """Whether wheels run on this system; which Python they need is seen when the environment is made."""
     return made_for.platform == sysconfig.get_platform()
+
+
+def _start_from(version: str) -> str:
+    """This interpreter if it is of that version, for ``PATH`` need not name it; else the version, for uv to find."""
+    return sys.executable if version == ".".join(map(str, sys.version_info[:2])) else version
 
 
 def make_environment(
@@ -53,7 +59,7 @@ def make_environment(
     offline = {**environment(config, os.environ), "UV_OFFLINE": "1"}
     uv = Uv(find_uv(), offline, folder, report)
     commands = (
-        ["venv", "--python", made_for.python, "--no-python-downloads", str(target)],
+        ["venv", "--python", _start_from(made_for.python), "--no-python-downloads", str(target)],
         ["pip", "install", "--python", str(interpreter_in(target)), "--no-index", "--no-deps", *map(str, wheels)],
     )
     for command in commands:

@@ -28,10 +28,10 @@ from launcher.config import Config
 from launcher.config.keys import KEYS_BY_NAME
 from launcher.errors import FetchError, StorageError
 from launcher.hub.catalog import CatalogEntry
-from launcher.hub.fetch import look
 from launcher.hub.partial import storage_failure
 from launcher.hub.placement import RepoFolder
 from launcher.hub.receipts import read_receipt, sha256_of
+from launcher.hub.wanted import look
 
 INSTALLER_NAME = "install.py"
 SETTINGS_NAME = "settings.env"

@@ -177,7 +177,9 @@ def _add(archive: zipfile.ZipFile, inside: str, source: Path, name: str) -> tupl
     entry = zipfile.ZipInfo(inside, _EPOCH)
     entry.compress_type = zipfile.ZIP_DEFLATED
     try:
-        entry.external_attr = (source.stat().st_mode & 0o777 | 0o100000) << 16
+        # Of a file's mode an installer takes over one thing; the rest says who had which umask.
+        mode = 0o755 if source.stat().st_mode & 0o111 else 0o644
+        entry.external_attr = (mode | 0o100000) << 16
         with source.open("rb") as stream, archive.open(entry, "w", force_zip64=True) as target:
             if ".data/scripts/" in inside:
                 first = stream.readline()

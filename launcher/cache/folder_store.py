@@ -18,6 +18,7 @@ from launcher.cache import content
 from launcher.cache.folders import check_writable, make_folder
 from launcher.cache.object_store import ObjectStore
 from launcher.cache.store import Count, Entry, Manifest, Store
+from launcher.config.home import whole_path
 from launcher.errors import StorageError
 
 _READ_BYTES = 1 << 20
@@ -33,7 +34,7 @@ def open_store(text: str) -> Store:
     """
     if "://" in text:
         return ObjectStore(text)
-    return FolderStore(Path(text).expanduser().absolute())
+    return FolderStore(whole_path(text))
 
 
 class FolderStore:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from launcher.cache.folders import check_writable, make_folder
+from launcher.cache.folders import check_writable, make_folder, storage_error
 from launcher.errors import StorageError
 
 
@@ -83,6 +83,8 @@ def alone(folder: Path) -> Iterator[None]:
         raise StorageError(
             "Another cache command is moving weights right now.", fix="Wait until it has ended and run this again."
         ) from None
+    except OSError as error:  # another user's, or no file at all
+        raise storage_error(error, "LAUNCHER_DATA_DIR", folder / "lock") from None
     try:
         yield
     finally:

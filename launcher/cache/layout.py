@@ -20,6 +20,7 @@ from pathlib import Path
 from launcher.cache.folders import check_writable, make_folder, make_owned_folder, make_private_folder
 from launcher.cache.mounts import MOUNTINFO, VOLATILE, file_system
 from launcher.config import Config
+from launcher.config.home import home_folder
 from launcher.config.keys import INTERNAL_NAMES, KEYS_BY_NAME, PREFIX
 
 #: sun_path holds 104 bytes on macOS and 108 on Linux; a socket's own name needs up to 20.
@@ -176,8 +177,9 @@ def hub_cache(config: Config) -> Path:
 def child_environment(config: Config, base: Mapping[str, str]) -> dict[str, str]:
     """The environment of a child: ``base`` without our own settings, plus what ``.env`` says, plus the pins.
 
-    The temporary folder is always the instance's private one, because uploads hold people's voices. With a proxy,
-    this machine is always reached directly. Creates nothing.
+    The temporary folder is always the instance's private one, because uploads hold people's voices. Who has no home
+    gets the cache in its place, because packages ask for one when they are imported. With a proxy, this machine is
+    always reached directly. Creates nothing.
 
     Args:
         config: the settings.
@@ -188,6 +190,8 @@ def child_environment(config: Config, base: Mapping[str, str]) -> dict[str, str]
     environment.update({pin.name: pin.path for pin in pins(config)})
     temp_dir = str(instance_paths(config).temp_dir)
     environment.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP") if os.name == "nt" else ("TMPDIR",), temp_dir))
+    if os.name == "posix" and not environment.get("HOME") and home_folder() is None:
+        environment["HOME"] = str(cache_dir(config))
     for name, value in _SWITCHES.items():
         if not environment.get(name):
             environment[name] = value

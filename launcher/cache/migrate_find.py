@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.config.home import whole_path
 from launcher.errors import ConfigError, StorageError
 
 #: A repository's folder in a Hub cache starts so.
@@ -68,23 +69,26 @@ def find(given: Path, targets: Mapping[str, Path]) -> list[OldCache]:
     return old
 
 
-def usual_places(home: Path, here: Path, environ: Mapping[str, str]) -> list[Path]:
+def usual_places(home: Path | None, here: Path, environ: Mapping[str, str]) -> list[Path]:
     """Where old caches usually lie, as far as there are such folders.
 
     Args:
-        home: the user's folder.
+        home: the user's folder; ``None`` when there is none.
         here: the current folder.
         environ: ``HF_HOME`` and the like as they were before the launcher pinned them.
     """
-    cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
+    caches = [Path(environ["XDG_CACHE_HOME"])] if environ.get("XDG_CACHE_HOME") else [home / ".cache"] if home else []
+    # One that starts with a ~ that nobody has is no folder, and left out for that.
     named = [
-        Path(environ[name]).expanduser() for name in ("HF_HOME", "TORCH_HOME", "HF_HUB_CACHE") if environ.get(name)
+        Path(os.path.expanduser(environ[name]))  # noqa: PTH111
+        for name in ("HF_HOME", "TORCH_HOME", "HF_HUB_CACHE")
+        if environ.get(name)
     ]
     places = [
         *named,
-        *(cache / name for name in ("huggingface", "torch", "modelscope")),
+        *(cache / name for cache in caches for name in ("huggingface", "torch", "modelscope")),
         *(here / name for name in ("cache_hub", "checkpoints", "hf_cache")),
-        *(parent / "index-tts" / "checkpoints" for parent in (here, here.parent, home)),
+        *(parent / "index-tts" / "checkpoints" for parent in (here, here.parent, home) if parent),
     ]
     real = {os.path.realpath(place): place for place in reversed(places) if place.is_dir()}
     return [place for place in places if real.pop(os.path.realpath(place), None)]
@@ -92,7 +96,7 @@ def usual_places(home: Path, here: Path, environ: Mapping[str, str]) -> list[Pat
 
 def _real(given: Path) -> Path:
     try:
-        root = Path(os.path.realpath(given.expanduser(), strict=True))
+        root = Path(os.path.realpath(whole_path(given), strict=True))
         if not root.is_dir():
             raise OSError(errno.ENOTDIR, "it is no folder")
         os.listdir(root)  # noqa: PTH208 - the first name alone would not tell what is wrong

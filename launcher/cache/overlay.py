@@ -21,6 +21,7 @@ from launcher.cache import content
 from launcher.cache.folders import make_folder, storage_error
 from launcher.cache.migrate_find import REPO_PREFIXES, is_hub
 from launcher.cache.migrate_plan import Item, repo_items
+from launcher.config.home import whole_path
 from launcher.errors import ConfigError, StorageError
 
 
@@ -78,7 +79,7 @@ def find_base(given: Path, hub: Path) -> Path:
     Raises:
         ConfigError: when there is none, or it is the private cache.
     """
-    root = Path(os.path.realpath(given.expanduser()))
+    root = Path(os.path.realpath(whole_path(given)))
     for place in (root, root / "hub", root / "huggingface" / "hub", root / "cache" / "huggingface" / "hub"):
         if is_hub(place):
             own = Path(os.path.realpath(hub))

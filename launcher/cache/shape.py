@@ -5,10 +5,11 @@ Invariants: a look costs a few reads, whatever the size; nothing is unpacked; a 
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 from pathlib import Path
+
+from launcher.channel import from_json
 
 #: huggingface's own limit for a header.
 _MOST_HEADER_BYTES = 100_000_000
@@ -54,10 +55,10 @@ def _safetensors(start: bytes, size: int, read: object) -> str:
     if 8 + length > size:
         return f"is cut off in its safetensors header: {size} of at least {8 + length} bytes"
     try:
-        header = json.loads(read(length))  # type: ignore[operator]
+        header = from_json(read(length))  # type: ignore[operator]
         end = max((one["data_offsets"][1] for name, one in header.items() if name != "__metadata__"), default=0)
         whole = 8 + length + int(end)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError):
         return "has a safetensors header that cannot be read"
     if whole != size:
         return f"is cut off: {size} of {whole} bytes" if size < whole else f"is too long: {size} of {whole} bytes"

@@ -250,11 +250,12 @@ def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, CommandEnt
 
 
 def _let_go_of_words() -> None:
-    """Gives up what standard output would not take: Python would try again at its end, and end with 120."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Gives up what the standard streams would not take: Python would try again at its end, and end with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fill_standard_streams() -> None:

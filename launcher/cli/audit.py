@@ -58,13 +58,14 @@ def _reports(config: Config, names: Sequence[str], tell: Tell) -> list[Report]:
     """
     from launcher.audit.package import audit_folder, audit_part, merged
     from launcher.cache.layout import hub_cache
+    from launcher.config.home import whole_path
     from launcher.hub.catalog import catalog, lookup
 
     cache = hub_cache(config)
     reports: dict[Path, Report] = {}
     for name in names or [entry.name for entry in catalog()]:
         if names and (name.startswith((".", "/", "~")) or Path(name).is_dir()):
-            found = [audit_folder(Path(name).expanduser(), tell)]
+            found = [audit_folder(whole_path(name), tell)]
         else:
             parts = [audit_part(cache, part, tell) for part in merged(lookup(name).parts)]
             found = [one for one in parts if one is not None]

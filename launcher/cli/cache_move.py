@@ -74,9 +74,10 @@ def _list_places(context: Context, config: Config) -> None:
     from launcher.cache.layout import journal_dir
     from launcher.cache.migrate import start_of, unfinished
     from launcher.cache.migrate_find import find, size_of, usual_places
+    from launcher.config.home import home_folder
 
     caches: list[dict[str, Any]] = []
-    for place in usual_places(Path.home(), Path.cwd(), os.environ):
+    for place in usual_places(home_folder(), Path.cwd(), os.environ):
         try:
             old = find(place, _targets(config))
         except LauncherError:

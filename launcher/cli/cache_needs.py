@@ -48,9 +48,10 @@ def chosen_cache(config: Config, given: Path | None) -> tuple[Path, str, bool]:
     """
     from launcher.cache.layout import hub_cache
     from launcher.cache.usage import hub_folder
+    from launcher.config.home import whole_path
 
     if given is not None:
-        return hub_folder(given.expanduser().absolute()), "--cache", True
+        return hub_folder(whole_path(given)), "--cache", True
     return hub_cache(config), "HF_HUB_CACHE", False
 
 
@@ -157,8 +158,8 @@ def _is_installed(config: Config, engine: str) -> bool:
 
 def _may_be_complete(cache: Path, part: Part) -> bool:
     """Whether nothing is known to be missing; what other tools fetched has no list of files and counts as complete."""
-    from launcher.hub.fetch import look
     from launcher.hub.placement import RepoFolder
+    from launcher.hub.wanted import look
 
     state = look(cache, part.wanted)
     if state is not None:

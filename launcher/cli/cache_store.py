@@ -70,6 +70,7 @@ def archive_command(context: Context, *, name: str, folder: Path, dry_run: bool,
     from launcher.cache.folder_store import FolderStore
     from launcher.cache.journal import alone
     from launcher.cache.layout import journal_dir
+    from launcher.config.home import whole_path
 
     config = context.load_config()
     hub = _targets(config)["hub"]
@@ -91,7 +92,7 @@ def archive_command(context: Context, *, name: str, folder: Path, dry_run: bool,
         if not context.output.confirm("Go on?"):
             raise StorageError("Nothing was changed.", fix="Answer y, or add --yes.")
     with alone(journal_dir(config)):
-        store = FolderStore(folder.expanduser().absolute(), compress=True)
+        store = FolderStore(whole_path(folder), compress=True)
         store.prepare()
         recover(hub)
         done = [archive(hub, one, store, _pointers(config), context.output.progress) for one in repos]

@@ -103,7 +103,7 @@ def _check_offline(cache: Path, wanted: Sequence[Wanted]) -> list[State]:
     Raises:
         FetchError: naming what is missing.
     """
-    from launcher.hub.fetch import look
+    from launcher.hub.wanted import look
 
     states, missing = [], []
     for one in wanted:

@@ -40,7 +40,7 @@ from launcher.cache.layout import InstancePaths, instance_paths, prepare
 from launcher.channel import bind_socket
 from launcher.cli.app import Context
 from launcher.cli.browser import open_page
-from launcher.cli.narration import Narration
+from launcher.cli.narration import Narration, unheard
 from launcher.config import Config
 from launcher.engines.choice import choose
 from launcher.errors import LauncherError, StartError
@@ -336,7 +336,8 @@ def _compare(supervisor: Supervisor, config: Config) -> None:
 def _teller(logs: LogWriter, context: Context) -> Callable[[str], None]:
     def tell(text: str) -> None:
         logs.write("supervisor", "info", text)
-        context.output.note(text)
+        with unheard():
+            context.output.note(text)
 
     return tell
 

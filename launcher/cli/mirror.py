@@ -243,6 +243,7 @@ def _file_to_change(config: Config) -> Path:
 @click.pass_obj
 def add_command(context: Context, /, url: str, no_check: bool, **options: Any) -> None:
     """Checks the entry and the address, then writes the file."""
+    from launcher.config.home import whole_path
     from launcher.config.mirror_list import entry
     from launcher.config.parsers import BadValue
     from launcher.hub.endpoints import BUILT_IN, check_encryption, endpoint_from
@@ -252,7 +253,7 @@ def add_command(context: Context, /, url: str, no_check: bool, **options: Any) -
     config = context.load_config()
     file = _file_to_change(config)
     if options["token_file"]:  # the file is read from anywhere later
-        options["token_file"] = str(Path(options["token_file"]).expanduser().absolute())
+        options["token_file"] = str(whole_path(options["token_file"]))
     try:
         new: MirrorEntry = entry({"url": url, **options})
     except BadValue as bad:

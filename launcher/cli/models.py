@@ -50,7 +50,7 @@ def _model_json(cache: Path, entry: CatalogEntry) -> dict[str, Any]:
 
 
 def _part_json(cache: Path, part: Part) -> dict[str, Any]:
-    from launcher.hub.fetch import look
+    from launcher.hub.wanted import look
 
     state = look(cache, part.wanted)
     facts: dict[str, Any] = {

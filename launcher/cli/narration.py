@@ -1,15 +1,17 @@
 """What a person (or, with ``--json``, a program) reads while an instance starts and runs.
 
 Invariants: the address comes first and at once; a line for every stage that ends and every failure, none for mere
-movement; standard output holds the address and the JSON events, everything else goes to standard error.
+movement; standard output holds the address and the JSON events, everything else goes to standard error; once the
+address was said, words that nobody can have (a terminal that is gone, a full disk) are let go of and end nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
-from launcher.cli.output import Output
+from launcher.cli.output import Output, UnwritableError
 from launcher.process.snapshot import ENGINE, SERVING, kind_of
 from launcher.progress import Progress
 
@@ -21,6 +23,11 @@ _STAGE_TEXTS = {
     "engine": "engine ready",
     "app": "app ready",
 }
+
+
+def unheard() -> contextlib.AbstractContextManager[None]:
+    """Lets go of what cannot be said: what serves others goes on, and the log has it."""
+    return contextlib.suppress(BrokenPipeError, UnwritableError)
 
 
 class Narration:
@@ -96,7 +103,8 @@ class Narration:
 
     def _progress(self, data: dict[str, Any]) -> None:
         if not self._output.json:
-            self._output.progress(Progress.from_json(data))
+            with unheard():
+                self._output.progress(Progress.from_json(data))
         elif self._elapsed_s() - self._told_at >= 1 / _EVENTS_PER_S:
             self._told_at = self._elapsed_s()
             self._event("progress", {"name": "weights", "progress": data}, "")
@@ -113,10 +121,11 @@ class Narration:
             self._event("stopping", {}, "Stopping; Ctrl-C again ends everything at once.")
 
     def _event(self, event: str, data: dict[str, Any], text: str) -> None:
-        if self._output.json:
-            self._output.result({"event": event, "elapsed_s": self._elapsed_s(), **data}, "")
-        else:
-            self._output.note(f"{self._elapsed_s():7.1f} s  {text}")
+        with unheard():
+            if self._output.json:
+                self._output.result({"event": event, "elapsed_s": self._elapsed_s(), **data}, "")
+            else:
+                self._output.note(f"{self._elapsed_s():7.1f} s  {text}")
 
     def _elapsed_s(self) -> float:
         return round(time.monotonic() - self._began, 3)

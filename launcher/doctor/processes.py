@@ -90,7 +90,12 @@ def _end(ground: Ground) -> str:
 
 def check_autostart(ground: Ground) -> Finding:
     """Whether something starts it with the machine, and whether what that runs is still there."""
-    found = autostart_entries([Path(one).expanduser() for one in AUTOSTART_FOLDERS.get(sys.platform, ())])
+    found = autostart_entries(
+        [
+            Path(os.path.expanduser(one))  # noqa: PTH111 - Path.expanduser raises without a home
+            for one in AUTOSTART_FOLDERS.get(sys.platform, ())
+        ]
+    )
     if not found:
         return Finding("Autostart", OK, "not set up; it starts when you start it (or see: service install)")
     broken = [(path, program) for path in found if (program := _missing_program(path))]

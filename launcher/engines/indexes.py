@@ -84,7 +84,7 @@ def package_links(config: Config, environ: Mapping[str, str]) -> tuple[str, ...]
     """
     listed = config.package_links or environ.get("PIP_FIND_LINKS") or _pip_settings(environ)[1].get("find-links", "")
     # A folder's name may hold spaces; pip's lists are separated by them.
-    words = [listed] if Path(listed).expanduser().is_dir() else listed.split()
+    words = [listed] if Path(os.path.expanduser(listed)).is_dir() else listed.split()  # noqa: PTH111
     return tuple(os.path.expanduser(word) if "://" not in word else word for word in words if word)  # noqa: PTH111
 
 

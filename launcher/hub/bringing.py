@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.cache.layout import hub_cache
-from launcher.cache.restore import bring_back
 from launcher.config import Config
 from launcher.errors import FetchError
 from launcher.hub.catalog import Part, lookup, needed_by
-from launcher.hub.fetch import Fetched, Fetcher, Reporting, Wanted, look
 from launcher.hub.placement import RepoFolder
+from launcher.hub.wanted import Wanted, look
 from launcher.progress import Progress
+
+if TYPE_CHECKING:
+    from launcher.hub.fetch import Fetched, Reporting
 
 #: A sentence that lists more says how many more.
 _MOST_NAMES = 12
@@ -119,7 +122,10 @@ def bring(
         FetchError: when the mirrors cannot serve it rightly.
         StorageError: when the disk cannot take it.
     """
+    # The supervisor asks this module what is missing; the code that fetches is not for it to load.
+    from launcher.cache.restore import bring_back
     from launcher.hub.endpoints import parse_endpoints
+    from launcher.hub.fetch import Fetcher
     from launcher.hub.ranking import Ranking
 
     endpoints, ranking = parse_endpoints(config), Ranking.load(config)

@@ -17,8 +17,8 @@ from importlib import resources
 from typing import Any
 
 from launcher.errors import ConfigError
-from launcher.hub.fetch import Wanted
 from launcher.hub.selection import Selection
+from launcher.hub.wanted import Wanted
 
 _REPO = re.compile(
     r"(?P<repo>((spaces|datasets)/)?[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)"

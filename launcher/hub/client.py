@@ -7,7 +7,6 @@ an end; the environment is not read, proxies are an argument; a fault says what 
 from __future__ import annotations
 
 import http.client
-import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from launcher import __version__
+from launcher.channel import from_json
 from launcher.errors import ConfigError
 from launcher.hub.proxies import make_pool, proxy_for
 
@@ -206,7 +206,7 @@ class Client:
                     raise MirrorFault("nonsense", "answered with more text than any listing has")
             headers = {name.lower(): text for name, text in opened.headers.items()}
         try:
-            return json.loads(data), headers
+            return from_json(data), headers
         except ValueError:
             raise MirrorFault("nonsense", "answered with something that is not JSON") from None
 

@@ -9,7 +9,6 @@ endpoint says keeps a round from ending.
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from launcher.channel import from_json
 from launcher.hub.client import Client, MirrorFault, Timeouts, host_of
 from launcher.hub.endpoints import BUILT_IN, Endpoint
 from launcher.hub.judgement import Look, agree, compare_samples, judge, reference_of, sampled_file
@@ -342,6 +342,6 @@ def _json(client: Client, endpoint: Endpoint, url: str) -> tuple[Any, str]:
                 raise _Rejected("answers without end")
         link = opened.headers.get("Link", "")
     try:
-        return json.loads(data), link
+        return from_json(data), link
     except ValueError:
         raise _Rejected("answers with something that is no JSON") from None

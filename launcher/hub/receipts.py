@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher import __version__
+from launcher.channel import from_json
 from launcher.hub.placement import RepoFolder, write_text
 from launcher.hub.remote_files import COMMIT, SHA256, Hash, RemoteFile, RepoTree, is_safe_path
 
@@ -87,7 +88,7 @@ class Receipt:
 def read_receipt(folder: RepoFolder, commit: str) -> Receipt | None:
     """The receipt of a commit; ``None`` when there is none that can be read."""
     try:
-        data = json.loads((folder.receipts / f"{commit}.json").read_text(encoding="utf-8"))
+        data = from_json((folder.receipts / f"{commit}.json").read_text(encoding="utf-8"))
         tree = tuple(
             RemoteFile(path, int(one["size_bytes"]), str(one["git_sha1"]), one["sha256"])
             for path, one in data["tree"].items()
@@ -156,7 +157,7 @@ def known_tree(folder: RepoFolder, repo: str, revision: str) -> RepoTree | None:
     if receipt is not None and receipt.whole:
         return RepoTree(repo, revision, commit, receipt.tree, receipt.vouchers)
     try:
-        data = json.loads((folder.root / "trees" / f"{commit}.json").read_text(encoding="utf-8"))
+        data = from_json((folder.root / "trees" / f"{commit}.json").read_text(encoding="utf-8"))
         files = tuple(
             RemoteFile(path, int(one["size"]), str(one["blob_id"]), one.get("lfs_sha256"))
             for path, one in sorted(data["files"].items())

@@ -53,8 +53,13 @@ def to_text(families: Iterable[Family]) -> str:
 
 
 def _labels(names: Sequence[str], values: Sequence[str]) -> str:
-    pairs = [f'{name}="{value.translate(_ESCAPES)}"' for name, value in zip(names, values, strict=True)]
+    pairs = [f'{name}="{_unicode(value).translate(_ESCAPES)}"' for name, value in zip(names, values, strict=True)]
     return f"{{{','.join(pairs)}}}" if pairs else ""
+
+
+def _unicode(value: str) -> str:
+    """The text with a question mark for what has no encoding, as in the name of a folder that is no Unicode."""
+    return value.encode("utf-8", "replace").decode()
 
 
 def _number(value: float) -> str:

@@ -6,6 +6,7 @@ thread, one at a time; the file is replaced in one step, so that node_exporter n
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -90,7 +91,8 @@ class Figures:
             return  # a disk or a driver that does not answer: one thread waits for it
         snapshot = self._instance.snapshot()
         self._looking = threading.Thread(target=self._work, args=(snapshot,), name="metrics", daemon=True)
-        self._looking.start()
+        with contextlib.suppress(RuntimeError):  # the system has no thread to give: the next turn asks again
+            self._looking.start()
 
     def _work(self, snapshot: dict[str, Any]) -> None:
         sample = self._sampler.look(snapshot)

@@ -17,7 +17,7 @@ class Tally:
     """Counts.
 
     Args:
-        began: seconds since 1970; earlier happenings are not counted.
+        began: seconds since 1970; what happened earlier is not counted.
     """
 
     def __init__(self, began: float) -> None:
@@ -25,18 +25,19 @@ class Tally:
         self.timeouts: dict[str, int] = {}
         self.failures: dict[str, int] = {}
         self.load_bytes: dict[str, float] = {}
-        self._heard_until = began
-        self._heard_then: set[Event] = set()
+        self._began = began
+        self._heard: set[Event] | None = None
         self._sent: dict[tuple[str, str], float] = {}
 
     def take_events(self, events: Sequence[Event]) -> None:
-        """Counts those that were not there before; they are in the order of time, as far as clocks agree."""
-        for one in events:
-            if one.at < self._heard_until or one in self._heard_then:
+        """Counts those that were not there before; who has noted them, and when, may have gone by a wrong clock."""
+        if not events:  # none yet, or not to be read now
+            return
+        heard = {one for one in events if one.at < self._began} if self._heard is None else self._heard
+        self._heard = set(events)
+        for one in dict.fromkeys(events):
+            if one in heard:
                 continue
-            if one.at > self._heard_until:
-                self._heard_until, self._heard_then = one.at, set()
-            self._heard_then.add(one)
             if one.kind == MIRROR_TIMEOUT_EVENT:
                 host = host_of(one.subject)
                 self.timeouts[host] = self.timeouts.get(host, 0) + 1

@@ -27,7 +27,7 @@ from launcher.access import (
 from launcher.access.attempts import Attempts
 from launcher.access.audit import AuditLog
 from launcher.access.clients import Asker, Network, find_asker
-from launcher.access.login_page import fill, render_login
+from launcher.access.login_page import fill, login_template, render_login
 from launcher.access.rules import who_asks
 from launcher.process.exchange import Request, Response
 
@@ -77,6 +77,9 @@ class Answers:
         metrics: Callable[[], str] = lambda: "",
         hold_s: float = 0.0,
     ) -> None:
+        # Read now: an update takes the files away while this process goes on and is visited.
+        self._loading = (_FOLDER / "loading.html").read_text(encoding="utf-8")
+        login_template()
         self._hold_s = hold_s
         self._metrics = metrics
         self._rules = rules
@@ -202,8 +205,7 @@ class Answers:
 
     def _loading_page(self) -> Response:
         data = {"snapshot": self._snapshot(), "log": self._last_lines()}
-        template = (_FOLDER / "loading.html").read_text(encoding="utf-8")
-        return _page(503, fill(template, self._root_path, data), self._retry_headers())
+        return _page(503, fill(self._loading, self._root_path, data), self._retry_headers())
 
     def _not_yet(self, path: str) -> Response:
         headers = self._retry_headers()
@@ -232,7 +234,12 @@ class Answers:
 def _page(status: int, page: tuple[str, str], headers: dict[str, str]) -> Response:
     """A page with its policy."""
     text, policy = page
-    return Response(status, text.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": policy, **headers})
+    return Response(
+        status,
+        text.encode("utf-8", "backslashreplace"),
+        "text/html; charset=utf-8",
+        {"Content-Security-Policy": policy, **headers},
+    )
 
 
 def _error(status: int, message: str, kind: str, code: str, headers: dict[str, str]) -> Response:

@@ -57,7 +57,10 @@ def _bind(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError):
         raise _unknown_host(host) from None
     family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _bind_error(host, port, error) from None
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -79,7 +82,7 @@ def _bind_error(host: str, port: int, error: OSError) -> PortError | ConfigError
         return PortInUseError(
             f"Port {port} on {host} is in use.", fix="Choose another one with --port N, or --port auto for a free one."
         )
-    if error.errno == errno.EADDRNOTAVAIL:
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
         return _unknown_host(host)
     if error.errno == errno.EACCES:
         return PortError(

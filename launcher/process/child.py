@@ -8,7 +8,7 @@ environment; standard input stays open until the end, because its end tells the 
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
 import os
 import signal
 import subprocess
@@ -18,6 +18,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
+
+from launcher.channel import to_json
 
 #: Lines kept for the report of a crash.
 LAST_LINES = 200
@@ -126,10 +128,16 @@ class Child:
         )
         self.pid = self._process.pid
         self._reader = threading.Thread(target=self._read_lines, name=f"{self.component} output", daemon=True)
-        self._reader.start()
-        with contextlib.suppress(OSError):  # it has died already; its exit will say why
-            self._stdin.write(json.dumps(settings, ensure_ascii=False).encode() + b"\n")
-        threading.Thread(target=self._wait, name=f"{self.component} exit", daemon=True).start()
+        try:
+            self._reader.start()
+            with contextlib.suppress(OSError):  # it has died already; its exit will say why
+                self._stdin.write(to_json(settings) + b"\n")
+            threading.Thread(target=self._wait, name=f"{self.component} exit", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread to give, and nobody would notice its end
+            self.kill()
+            self._process.wait()
+            self._stdin.close()
+            raise OSError(errno.EAGAIN, str(error)) from None
 
     @property
     def last_lines(self) -> list[str]:

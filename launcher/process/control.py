@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import json
 import socket
 from collections.abc import Callable
 from typing import Any
 
-from launcher.channel import MAX_LINE_BYTES
+from launcher.channel import MAX_LINE_BYTES, from_json, to_json
+from launcher.errors import LauncherError
 from launcher.process.loop import READ, WRITE, Loop, Timer
 
 #: The page, the engine and a few command lines need ten.
@@ -38,7 +38,8 @@ class ControlServer:
         sock: bound and listening.
         loop: where it waits.
         token: secret that a connection's first line must hold; empty when the socket's folder protects it.
-        commands: name to function of the message; its result is the answer, `RefusedError` the refusal.
+        commands: name to function of the message; its result is the answer, `RefusedError` the refusal, and a
+            `LauncherError` says why it cannot be done.
         on_event: gets what children say.
         snapshot: makes what subscribers get.
     """
@@ -103,13 +104,15 @@ class ControlServer:
             return
         try:
             peer.send({"ok": True, "result": run(message)})
-        except RefusedError as error:
+        except (RefusedError, LauncherError) as error:
             peer.send({"ok": False, "error": str(error)})
 
     def accepts_token(self, message: dict[str, Any]) -> bool:
         """Whether a first line shows the right token."""
         given = message.get("token")
-        return isinstance(given, str) and hmac.compare_digest(given.encode(), self._token.encode())
+        return isinstance(given, str) and hmac.compare_digest(
+            given.encode(errors="surrogatepass"), self._token.encode()
+        )
 
     def _send_snapshots(self) -> None:
         self._publishing = None
@@ -160,7 +163,7 @@ class _Peer:
         """Queues one object; drops the connection when its reader is too far behind."""
         if self._sock.fileno() < 0:
             return
-        self._outgoing += json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        self._outgoing += to_json(message) + b"\n"
         if len(self._outgoing) > MAX_BACKLOG_BYTES:
             self.close()
         else:
@@ -212,7 +215,7 @@ class _Peer:
     def _take(self, line: bytes) -> None:
         message: Any = None
         with contextlib.suppress(ValueError):
-            message = json.loads(line)
+            message = from_json(line)
         if not isinstance(message, dict) or not (self._trusted or self._server.accepts_token(message)):
             self.close()
         elif not self._trusted:

@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from launcher.channel import from_json
 from launcher.process.log_files import log_path
 from launcher.process.log_reader import read_lines
 from launcher.process.runfile import RunRecord
@@ -143,7 +144,7 @@ def read_reports(log_dir: Path, *, component: str | None = None) -> list[dict[st
     reports: list[dict[str, Any]] = []
     for path in _paths(log_dir):
         with contextlib.suppress(OSError, ValueError):
-            report = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+            report = from_json(path.read_text(encoding="utf-8", errors="replace"))
             if isinstance(report, dict) and component in (None, report.get("component")):
                 reports.append({**report, "path": str(path)})
     return reports
@@ -186,7 +187,8 @@ def _write(path: Path, text: str) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
-    for old in _paths(path.parent)[MAX_REPORTS:]:
+    # Never the newest, which a clock that was set back makes the first by name.
+    for old in [each for each in _paths(path.parent) if each != path][MAX_REPORTS - 1 :]:
         old.unlink(missing_ok=True)
 
 

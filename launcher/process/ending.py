@@ -41,8 +41,14 @@ class Ending:
 
     def go_on(self) -> None:
         """Ends the engines once the page has ended; harmless at any other time."""
-        if self._waited_for is None or self._waited_for.child is not None:
-            return
+        if self._waited_for is not None and self._waited_for.child is None:
+            self._end_waiting(max(LEAST_GRACE_S, self._deadline - self._loop.clock()))
+
+    def cut_short(self) -> None:
+        """Ends the engines although the page has not ended."""
+        self._end_waiting(0.0)
+
+    def _end_waiting(self, grace_s: float) -> None:
         waiting, self._waiting = self._waiting, []
         for keeper in waiting:
-            keeper.stop(max(LEAST_GRACE_S, self._deadline - self._loop.clock()))
+            keeper.stop(grace_s)

@@ -156,8 +156,13 @@ class Errands:
         with contextlib.suppress(OSError):
             process.stdin.write(json.dumps(settings).encode() + b"\n")
             process.stdin.flush()
+        try:
+            threading.Thread(target=self._hear, args=(errand, process), name="errand", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread to give
+            _discard(process)
+            self._finish(errand, {"message": f"It cannot be started: {error}.", "fix": ""})
+            return errand
         self._processes[errand.number] = process
-        threading.Thread(target=self._hear, args=(errand, process), name="errand", daemon=True).start()
         return errand
 
     def _hear(self, errand: Errand, process: subprocess.Popen[bytes]) -> None:
@@ -209,6 +214,15 @@ class Errands:
         if process is not None:
             with contextlib.suppress(OSError):
                 process.terminate()
+
+
+def _discard(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process that nobody would hear."""
+    process.kill()
+    process.wait()
+    for pipe in filter(None, (process.stdin, process.stdout)):
+        with contextlib.suppress(OSError):
+            pipe.close()
 
 
 def _bound(

@@ -6,12 +6,13 @@ every response closes the connection, so there is no second request to smuggle.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
+
+from launcher.channel import to_json
 
 #: Browsers send about 1 KB, with large cookies up to 8 KB; nginx allows 4 buffers of 8 KB.
 MAX_HEAD_BYTES = 16 * 1024
@@ -115,7 +116,7 @@ class Response:
     @classmethod
     def of_json(cls, status: int, value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
         """A JSON answer."""
-        return cls(status, json.dumps(value, ensure_ascii=False).encode(), headers=headers or {})
+        return cls(status, to_json(value), headers=headers or {})
 
     def encode(self, *, with_body: bool = True) -> bytes:
         """Status line, headers and (unless it answers HEAD) the body."""

@@ -62,9 +62,8 @@ def find_running(run_file: RunFile, *, timeout_s: float = _RECORD_TIMEOUT_S) -> 
     """
     deadline = time.monotonic() + timeout_s
     while run_file.state() == "running":
-        record = run_file.read()
-        # The record of a crashed run lies there until the new holder of the lock has written its own.
-        if record is not None and record.supervisor_pid == run_file.holder()[0]:
+        record = _read_current(run_file)
+        if record is not None:
             return record
         if time.monotonic() >= deadline:
             pid = run_file.holder()[0]
@@ -73,6 +72,17 @@ def find_running(run_file: RunFile, *, timeout_s: float = _RECORD_TIMEOUT_S) -> 
                 fix="Wait a moment and try again; when it stays so, run `tts-launcher stop`.",
             )
         time.sleep(0.02)
+    return None
+
+
+def _read_current(run_file: RunFile) -> RunRecord | None:
+    """The record of whoever holds the lock; ``None`` before it has written one.
+
+    A crashed run's lies there until then, and in a container the new supervisor often has the same pid.
+    """
+    record = run_file.read()
+    if record is not None and (record.supervisor_pid, record.supervisor_created_at) == run_file.holder():
+        return record
     return None
 
 
@@ -136,7 +146,7 @@ def stop_instance(run_file: RunFile, instance: str, grace_s: float) -> Stopped:
     facts = observe(pid)
     if facts is None or (created_at and not same_time(facts.created_at, created_at)):
         raise NotRunningError(f"Instance {instance!r} has just ended.", fix="Start it with `tts-launcher start`.")
-    record = run_file.read()
+    record = _read_current(run_file)
     memory = MemoryBefore()
     teardown = terminate_tree(facts, grace_s=grace_s + _CLEARING_S, ask=_asker(record, grace_s))
     if teardown.survivors:

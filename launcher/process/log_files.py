@@ -109,8 +109,10 @@ class Packer:
         """Packs what is there to be packed; the caller holds the lock."""
         if self._thread is None and self._find() is not None:
             self._stopping.clear()
-            self._thread = threading.Thread(target=self._run, name="log packer", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="log packer", daemon=True)
+            with contextlib.suppress(RuntimeError):  # the system has no thread to give: after the next rotation
+                thread.start()
+                self._thread = thread
 
     def stop(self) -> None:
         """Stops soon, in the middle of a file if need be; the caller does not hold the lock."""

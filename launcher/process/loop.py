@@ -11,6 +11,7 @@ import contextlib
 import heapq
 import itertools
 import selectors
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -54,16 +55,17 @@ class Loop:
         self._order = itertools.count()
         self._calls: collections.deque[Callback] = collections.deque()
         self._stopping = False
+        self._hears_signals = False
         # A socket pair and no pipe: Windows can select on sockets only, and `signal.set_wakeup_fd` takes it too.
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)
         self._wake_sender.setblocking(False)
         self.watch(self._wake_receiver, READ, self._drain_wakeups)
 
-    @property
-    def wakeup_descriptor(self) -> int:
-        """A descriptor that wakes the loop when a byte is written to it; for `signal.set_wakeup_fd`."""
-        return self._wake_sender.fileno()
+    def wake_by_signals(self) -> None:
+        """Lets every signal wake the loop until `close`; for the main thread."""
+        signal.set_wakeup_fd(self._wake_sender.fileno(), warn_on_full_buffer=False)
+        self._hears_signals = True
 
     def watch(self, source: HasFileno, events: int, callback: Callback) -> None:
         """Calls ``callback`` while ``source`` is ready for ``events`` (`READ` | `WRITE`); replaces an earlier watch."""
@@ -113,6 +115,8 @@ class Loop:
 
     def close(self) -> None:
         """Frees the loop's own descriptors; the sources belong to others."""
+        if self._hears_signals:  # else the next one's number would be written into whatever gets this descriptor
+            signal.set_wakeup_fd(-1)
         self._selector.close()
         self._wake_receiver.close()
         self._wake_sender.close()

@@ -96,7 +96,7 @@ class Notifier:
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
                 self._socket.setblocking(False)
                 self._socket.connect(f"\0{self._address[1:]}" if self._address[0] == "@" else self._address)
-            self._socket.send(text.encode())
+            self._socket.send(text.encode("utf-8", "replace"))
         except OSError:  # gone or full: the next word tries again
             self.close()
             return False

@@ -34,12 +34,18 @@ def port_free(host: str, port: int) -> bool:
         port: 1 to 65535.
     """
     for family, address in _addresses(host, port):
-        with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+        try:
+            probe = socket.socket(family, socket.SOCK_STREAM)
+        except OSError:  # this machine has no IPv6, though a table of names has it
+            continue
+        with contextlib.closing(probe):
             if os.name == "posix":
                 # As a server does: a port whose old connections wait out their time is free.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                with contextlib.suppress(OSError):
+                    # As a server does: the address of all of them is IPv4's, too.
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
             try:
                 probe.bind(address)
             except OSError as error:

@@ -170,6 +170,7 @@ class Supervisor:
     def stop(self, grace_s: float) -> None:
         """Begins to end; a second call kills what is left at once."""
         if self.status.stopping:
+            self._ending.cut_short()  # who is killed unasked would count as crashed
             for keeper in self._keepers.values():
                 keeper.kill_now()
             return
@@ -188,7 +189,7 @@ class Supervisor:
 
         The handlers only queue; the loop acts.
         """
-        signal.set_wakeup_fd(self.loop.wakeup_descriptor, warn_on_full_buffer=False)
+        self.loop.wake_by_signals()
         names = ["SIGTERM", "SIGINT", "SIGBREAK", *(["SIGHUP"] if hang_up else [])]
         for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
             signal.signal(number, lambda got, frame: self.loop.call_from_thread(functools.partial(self.on_signal, got)))

@@ -18,8 +18,8 @@ from launcher.config import Config
 from launcher.errors import ConfigError
 from launcher.hub.bringing import Missing, missing
 from launcher.hub.catalog import Part, lookup
-from launcher.hub.fetch import look
 from launcher.hub.partial import storage_failure
+from launcher.hub.wanted import look
 from launcher.profiles.profile import Model, Profile
 
 

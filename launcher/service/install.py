@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.config.home import require_home
 from launcher.errors import LauncherError, StorageError
 from launcher.service import launchd, systemd, windows_task
 from launcher.service.spec import ServiceSpec
@@ -65,7 +66,7 @@ class PlannedFile:
 
 def this_platform(*, system: bool, environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Platform:
     """What this machine offers."""
-    home = Path(environ.get("HOME") or Path.home())
+    home = Path(environ.get("HOME") or require_home())
     if platform == "darwin":
         return Platform("launchd", launchd.job_folder(system=system, home=home), run_command)
     if platform == "win32":

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.config.home import require_home
 from launcher.errors import LauncherError, StorageError
 from launcher.shortcut import icon, linux, macos, windows
 from launcher.shortcut.spec import MARK, ShortcutSpec
@@ -46,7 +47,7 @@ class Desktop:
 
 def this_desktop(run: Run, *, environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Desktop:
     """The desktop of whoever runs this."""
-    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or Path.home())
+    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or require_home())
     if platform == "win32":
         roaming = Path(environ.get("APPDATA", home / "AppData" / "Roaming"))
         menu = roaming / "Microsoft" / "Windows" / "Start Menu" / "Programs"

@@ -65,6 +65,8 @@ def test_a_package_goes_round(tmp_path: Path) -> None:
     python = virtual_environment(tmp_path / "venv", wheel)
     assert imported(python, "import click; print(click.__file__)").startswith(str(tmp_path / "venv"))
     (again,) = [one for one in installed_in(python) if normal(one.metadata["Name"]) == "click"]
+    for file in again.files or ():
+        Path(str(again.locate_file(file))).chmod(0o600)  # as somebody careful installs it
     assert make_wheel(again, tmp_path / "venv", pytest.fail).read_bytes() == wheel.read_bytes()
 
 
@@ -102,6 +104,13 @@ def test_the_launcher_itself(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [wheel]
 
 
+@pytest.fixture
+def empty_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one Python that is sure to be found is this one."""
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+
+
+@pytest.mark.usefixtures("empty_path")
 def test_an_engine_moves_to_another_machine(tmp_path: Path) -> None:
     """An installed engine's packages become wheels, a bundle, and an installed engine elsewhere; no network."""
     here, there = tmp_path / "here", tmp_path / "there"

@@ -72,6 +72,8 @@ class Driver:
 
 def _watch(change: int) -> list[int]:
     """Kills this process before that change of the disk; returns a list whose only item counts them."""
+    # Else the first run would write the bytecode of what it imports late: changes that no later run makes.
+    sys.dont_write_bytecode = True
     made = [0]
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -146,6 +147,8 @@ def test_a_link_to_another_content_is_found(tmp_path: Path) -> None:
         ("m.safetensors", safetensors(100)[:-1], "cut off: 171 of 172 bytes"),
         ("m.safetensors", safetensors(100) + b"x", "too long"),
         ("m.safetensors", safetensors(100)[:20], "cut off in its safetensors header"),
+        ("m.safetensors", struct.pack("<Q", 300_000) + b"[" * 300_000, "header that cannot be read"),
+        ("m.safetensors", struct.pack("<Q", 34) + b'{"a": {"data_offsets": [0, 1e999]}}', "header that cannot be read"),
         ("m.safetensors", b"\0" * 100, "no safetensors header"),
         ("m.safetensors", b"abc", "cut off"),
         ("m.safetensors", b"\x10" + b"\0" * 7 + b"x" * 100, "cannot be read"),

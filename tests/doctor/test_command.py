@@ -21,6 +21,7 @@ import pytest
 from launcher.doctor.examination import CHECKS
 from launcher.process.facts import MARK_VARIABLE, new_mark
 from launcher.process.runfile import RunFile, RunRecord
+from tests import ports
 
 ROOT = Path(__file__).parents[2]
 CODES = {"ok": 0, "warning": 1, "failed": 2}
@@ -47,9 +48,7 @@ def findings(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]
 
 @pytest.fixture
 def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    return str(ports.free_port())
 
 
 def test_every_check_has_its_line(tmp_path: Path, free_port: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from launcher.frames import EVENT, PCM, Frame, FrameReader
 from tests.engine.processes import ROOT, ControlListener, WorkerProcess, wait_until, worker
+from tests.ports import free_port
 
 
 def speak(running: WorkerProcess, **request: object) -> list[Frame]:
@@ -274,9 +275,7 @@ def test_an_unknown_engine_is_named(tmp_path: Path) -> None:
 
 
 def test_a_tcp_worker_needs_its_token(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     running = WorkerProcess(tmp_path, token="secret-é")
     unix_address, running.address = running.address, f"tcp:127.0.0.1:{port}"
     running.start()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from launcher.config import load
 from launcher.errors import FetchError
 from launcher.hub.bringing import bring, needs
 from launcher.hub.fetch import Reporting, Wanted
+from tests.ports import free_port
 
 QWEN = "qwen0.6bemo4-merge/"
+ROOT = Path(__file__).parents[2]
 
 
 def needed(tmp_path: Path, engine: str = "indextts2", **settings: str) -> list[tuple[str, tuple[str, ...]]]:
@@ -45,9 +48,18 @@ def test_further_models_come_last(tmp_path: Path) -> None:
 
 
 def test_a_mirror_that_nobody_could_reach_is_on_record(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     config = load({"LAUNCHER_DATA_DIR": str(tmp_path), "HF_ENDPOINT": url}, None, {})
     with pytest.raises(FetchError, match="No mirror answers"):
         bring(config, [Wanted("org/name")], Reporting())
     assert [(one.kind, one.subject) for one in recent(cache_dir(config))] == [("mirror_timeout", url)]
+
+
+def test_looking_for_what_is_missing_loads_nothing_that_fetches() -> None:
+    """The supervisor asks; it answers on the port and has to stay light."""
+    code = (
+        "import sys, launcher.hub.bringing, launcher.profiles.placing\n"
+        "print({'ssl', 'http.client', 'urllib3', 'launcher.hub.fetch'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

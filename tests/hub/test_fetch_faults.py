@@ -6,6 +6,8 @@ What is right is seen from outside: the bytes in the cache, and that no blob has
 from __future__ import annotations
 
 import hashlib
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import FetchError
-from launcher.hub.client import Timeouts
+from launcher.hub.client import Client, MirrorFault, Timeouts
 from launcher.hub.endpoints import Endpoint
 from launcher.hub.fetch import Fetched, Fetcher, Reporting, Wanted
 from launcher.hub.mirrors import Patience
@@ -211,3 +213,22 @@ def test_damage_on_the_disk_is_not_blamed_on_a_mirror(tmp_path: Path) -> None:
         fetched = fetch(tmp_path, servers)
         check_all_right(tmp_path, fetched)
         assert not fetched.rejected
+
+
+@pytest.mark.parametrize("text", [b"[" * 300_000, b'{"sha": ', b"\xff\xfe"], ids=["too deep", "cut off", "no text"])
+def test_a_listing_that_cannot_be_read_is_the_mirrors_fault(text: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        client = Client({})
+        with pytest.raises(MirrorFault, match="is not JSON"):
+            client.get_json(f"http://127.0.0.1:{server.getsockname()[1]}/api/models/org/model")
+        client.close()
+        thread.join()

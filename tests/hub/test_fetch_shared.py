@@ -13,20 +13,28 @@ from pathlib import Path
 
 import pytest
 
+from launcher.hub.locks import Locks, lock_path
 from tests.servers.hub import GeneratedFile, HubServer, Repo
 
 NAME = "org/model"
 SIZE = 6_000_000
+SPEED = 1_000_000.0
 REPO = Repo({"model.bin": GeneratedFile(SIZE, 9)})
 ROOT = Path(__file__).parents[2]
+#: Long enough for a holder that a busy machine keeps from its lease, and soon over where a holder has gone.
+LONG_LEASE_S, SHORT_LEASE_S = 60.0, 2.0
 FETCH = """
 import sys
 from pathlib import Path
 from launcher.hub.endpoints import Endpoint
 from launcher.hub.fetch import Fetcher, Reporting, Wanted
-url, cache = sys.argv[1:]
+from launcher.hub.mirrors import Patience
+url, cache, lease_s = sys.argv[1:]
 tell = Reporting(note=lambda text: print(text, flush=True))
-fetcher = Fetcher(Path(cache), [Endpoint(url, connections=2)], {}, shared=True, lease_s=2.0, reporting=tell)
+endpoints, patience = [Endpoint(url, connections=2)], Patience(slow_share=0.0)
+fetcher = Fetcher(
+    Path(cache), endpoints, {}, shared=True, lease_s=float(lease_s), patience=patience, reporting=tell
+)
 print("received", *fetcher.fetch(Wanted("org/model")).received, flush=True)
 """
 
@@ -34,11 +42,11 @@ print("received", *fetcher.fetch(Wanted("org/model")).received, flush=True)
 class Machine:
     """A fetch in a process whose locks the others do not feel: each sees the folder at a path of its own."""
 
-    def __init__(self, hub: HubServer, cache: Path, view: Path) -> None:
+    def __init__(self, hub: HubServer, cache: Path, view: Path, lease_s: float = SHORT_LEASE_S) -> None:
         view.symlink_to(cache, target_is_directory=True)
         self.cache = cache
         self.process = subprocess.Popen(
-            [sys.executable, "-c", FETCH, hub.url, str(view)],
+            [sys.executable, "-c", FETCH, hub.url, str(view), str(lease_s)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -49,6 +57,14 @@ class Machine:
         """From now on its flock is felt by nobody: they find other files under the same names."""
         for path in self.cache.glob(".locks/*/*.lock"):
             path.unlink()
+
+    def says(self, words: str) -> None:
+        """Back when it has said a line with these words."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if words in line:
+                return
+        raise AssertionError(f"it never said {words!r}")
 
     def end(self) -> str:
         """What it said, once it is over."""
@@ -64,13 +80,13 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hub() -> Iterator[HubServer]:
-    with HubServer({NAME: REPO}, throttle_bytes_per_s=1_000_000) as server:
+    with HubServer({NAME: REPO}, throttle_bytes_per_s=SPEED) as server:
         yield server
 
 
-def begun(hub: HubServer, cache: Path, view: Path) -> Machine:
+def begun(hub: HubServer, cache: Path, view: Path, lease_s: float = SHORT_LEASE_S) -> Machine:
     """A machine in the middle of its fetch, that the others feel by its lease alone."""
-    machine = Machine(hub, cache, view)
+    machine = Machine(hub, cache, view, lease_s)
     while hub.bytes_sent() < SIZE // 3:
         time.sleep(0.02)
     machine.isolate()
@@ -112,12 +128,13 @@ def right(cache: Path) -> bool:
 
 
 def test_the_second_waits_for_the_lease_of_the_first(tmp_path: Path, cache: Path, hub: HubServer) -> None:
-    first = begun(hub, cache, tmp_path / "a")
-    second = Machine(hub, cache, tmp_path / "b")
+    first = begun(hub, cache, tmp_path / "a", LONG_LEASE_S)
+    hub.set_throttle(SIZE / 200)  # however long the second takes to begin, the first is still at it
+    second = Machine(hub, cache, tmp_path / "b", LONG_LEASE_S)
+    second.says("Another process is fetching")
+    hub.set_throttle(SPEED)
     assert "received model.bin" in first.end()
-    said = second.end()
-    assert "Another process is fetching" in said
-    assert said.splitlines()[-1] == "received"
+    assert second.end().splitlines()[-1] == "received"
     assert hub.bytes_sent() < 1.1 * SIZE
     assert right(cache)
 
@@ -151,3 +168,29 @@ def test_one_that_was_killed_is_taken_over(tmp_path: Path, cache: Path, hub: Hub
     assert "received model.bin" in second.end()
     assert hub.bytes_sent() < 1.5 * SIZE
     assert right(cache)
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, 0, 3600])
+def test_a_machine_whose_clock_is_wrong_knows_who_works_there_and_who_has_gone(cache: Path, ahead_s: int) -> None:
+    path = lock_path(cache, NAME, "digest")
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from launcher.cache.locking import is_free\n"
+        "right = time.time\n"
+        "time.time = lambda: right() + float(sys.argv[2])\n"
+        "print(is_free(Path(sys.argv[1])))\n"
+    )
+
+    def says() -> str:
+        asking = [sys.executable, "-c", code, path, str(ahead_s)]
+        return subprocess.run(asking, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    with Locks(cache, NAME, shared=True).wait("digest"):
+        path.unlink()  # another machine does not feel it
+        assert says() == "False"
+    lease = path.with_suffix(".lease")
+    lease.touch()
+    os.utime(lease, (lease.stat().st_atime, lease.stat().st_mtime - 600))  # its holder died ten minutes ago
+    assert says() == "True"
+    assert not [one for one in path.parent.iterdir() if one != lease]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import socket
 import subprocess
 import time
 import urllib.error
@@ -18,6 +17,7 @@ from typing import Any
 import yaml
 
 from tests.debian import program
+from tests.ports import free_port
 
 DEPLOY = Path(__file__).parents[2] / "scripts" / "deploy"
 RULES = DEPLOY / "prometheus" / "rules.yml"
@@ -75,8 +75,7 @@ def prometheus(folder: Path, targets: Mapping[str, str], *, token: str = "") -> 
         token: sent as Bearer.
     """
     executable = program("prometheus")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     rules = folder / "rules.yml"
     rules.write_text(yaml.safe_dump(hasty_rules()), encoding="utf-8")
     jobs = []

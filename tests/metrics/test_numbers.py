@@ -87,7 +87,13 @@ def test_counts_never_fall_and_count_nothing_twice() -> None:
     tally.take_events([old, first])
     tally.take_events([first, second])  # the file's older half may have gone meanwhile
     tally.take_events([second])
+    tally.take_events([])  # it could not be read
+    tally.take_events([second, second])
     assert tally.timeouts == {"m.example:8443": 2}
+    ahead, behind = (Event(at, "mirror_timeout", "https://n.example") for at in (9_000_000.0, 50.0))
+    tally.take_events([second, ahead])  # by a clock that is wrong
+    tally.take_events([second, ahead, Event(102.0, "mirror_timeout", "https://n.example"), behind])
+    assert tally.timeouts == {"m.example:8443": 2, "n.example": 3}
     for done in (100.0, 250.0, 40.0, 50.0):  # the second repository begins at nothing
         tally.take_progress("weights 7", {"hosts": [{"name": "m", "done": done}]})
     tally.take_progress("weights 8", {"hosts": [{"name": "m", "done": 1.0}]})

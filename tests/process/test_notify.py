@@ -15,6 +15,7 @@ import pytest
 
 from launcher.errors import StartError
 from launcher.process.notify import VARIABLES, Notifier, forget, inherited_socket, status_line
+from tests.ports import free_port
 
 
 def snapshot(state: str, page: str, engine: str, **engine_fields: Any) -> dict[str, Any]:
@@ -145,9 +146,7 @@ ASK = (
 @pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="systemd is not installed")
 @pytest.mark.parametrize(("address", "said"), [("127.0.0.1:{port}", "{port} False"), ("{folder}/unix", "TCP port")])
 def test_a_socket_of_systemd(tmp_path: Path, address: str, said: str) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     address, said = (text.format(port=port, folder=tmp_path) for text in (address, said))
     path = os.pathsep.join(sys.path)
     activator = subprocess.Popen(

@@ -18,8 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from launcher.errors import StorageError
+from launcher.errors import StartError, StorageError
 from launcher.process.facts import observe
+from launcher.process.instance import find_running
 from launcher.process.runfile import AlreadyRunningError, RunFile, RunRecord
 from tests.process.spawn import Nursery, wait_until
 
@@ -291,3 +292,15 @@ def test_of_another_users_instance_nothing_is_said(tmp_path: Path) -> None:
     run_file = RunFile(root / "run.json", root / "run.lock")
     with run_file.lock(), as_somebody_else(root / "run.lock"), pytest.raises(StorageError, match="sudo -u"):
         run_file.state()
+
+
+def test_the_record_of_a_crash_is_not_the_new_runs_though_its_pid_is_the_same(run_file: RunFile) -> None:
+    """In a container the supervisor has the same pid after every restart."""
+    old = replace(RECORD, supervisor_pid=os.getpid(), supervisor_created_at=1000.5, port=7001)
+    run_file.write(old)
+    with run_file.lock(created_at=2000.5):
+        with pytest.raises(StartError, match="has written no run file"):
+            find_running(run_file, timeout_s=0.1)
+        new = replace(old, supervisor_created_at=2000.5, port=7002)
+        run_file.write(new)
+        assert find_running(run_file) == new

@@ -16,6 +16,7 @@ import pytest
 from launcher.process.facts import ProcessFacts, observe, still
 from launcher.process.ports import port_free, port_holder
 from launcher.process.terminate import send_signal, terminate_tree, wait_port_free
+from tests.ports import free_port
 from tests.process.spawn import DEAF, FAMILY, SLEEPER, Nursery, wait_until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
@@ -204,7 +205,15 @@ def test_a_port_held_by_a_tree_comes_free(nursery: Nursery, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("bound", "asked"),
-    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "0.0.0.0"), ("::", "::1"), ("::", "::")],
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("127.0.0.1", "0.0.0.0"),
+        ("::", "::1"),
+        ("::", "::"),
+        ("127.0.0.1", "::"),
+        ("0.0.0.0", "::"),
+    ],
 )
 def test_the_holder_of_a_port_is_named(nursery: Nursery, tmp_path: Path, bound: str, asked: str) -> None:
     root, port_text = nursery.run(SERVER, tmp_path, arguments=[bound])
@@ -215,7 +224,7 @@ def test_the_holder_of_a_port_is_named(nursery: Nursery, tmp_path: Path, bound: 
 
 
 def test_a_free_port_has_no_holder() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", free_port())) as server:
         port = server.getsockname()[1]
         assert not port_free("127.0.0.1", port)
     assert port_holder("127.0.0.1", port) is None

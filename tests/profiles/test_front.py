@@ -19,6 +19,7 @@ import trustme
 from launcher.access import AccessRules
 from launcher.process.answers import Answers
 from launcher.process.front import Front
+from tests.ports import free_port
 
 TOKEN = "a-token-of-the-test-0123"
 BIG = 3_000_000
@@ -248,9 +249,7 @@ def test_an_app_that_is_not_there_is_waited_for(app_port: int) -> None:
         status, headers, body = ask(port, "/", Accept="text/html")
         assert (status, headers["retry-after"]) == (503, "2") and b"http-equiv" in body
         assert json.loads(ask(port, "/api")[2])["error"]["code"] == "loading"
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        free = sock.getsockname()[1]
-    with front_of(free, AccessRules()) as port:
+    with front_of(free_port(), AccessRules()) as port:
         assert ask(port, "/")[0] == 503
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +15,10 @@ import pytest
 from launcher.frames import PCM, FrameReader
 from tests.debian import program
 from tests.engine.processes import PATIENCE_S, WorkerProcess, page, wait_until, worker
+from tests.ports import free_port
 
 PROXY = Path(__file__).parents[2] / "scripts" / "deploy" / "proxy"
 TOKEN = "a-secret-of-16-characters"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

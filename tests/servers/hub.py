@@ -67,6 +67,10 @@ class HubServer:
         """Other switches from now on; none at all makes the hub healthy."""
         self._faults.replace(faults)
 
+    def set_throttle(self, bytes_per_s: float | None) -> None:
+        """Another speed of each connection from now on, in the middle of an answer, too."""
+        self._throttle = bytes_per_s
+
     def set_repos(self, repos: Mapping[str, Repo]) -> None:
         """Other repositories from now on, as after a commit."""
         self._answers.repos = dict(repos)
@@ -125,7 +129,7 @@ class HubServer:
                 sock, _ = listener.accept()
             except OSError:
                 return
-            connection = Connection(sock, self._stopping, self._throttle)
+            connection = Connection(sock, self._stopping, lambda: self._throttle)
             with self._lock:
                 self._connections.add(connection)
             self._spawn(self._serve, connection)

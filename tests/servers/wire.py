@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -88,13 +88,13 @@ class Connection:
     Args:
         sock: connected.
         stopping: set when the server ends.
-        throttle_bytes_per_s: speed of this connection; ``None`` for as fast as it goes.
+        throttle: says the speed of this connection, in bytes per second; ``None`` for as fast as it goes.
     """
 
-    def __init__(self, sock: socket.socket, stopping: threading.Event, throttle_bytes_per_s: float | None) -> None:
+    def __init__(self, sock: socket.socket, stopping: threading.Event, throttle: Callable[[], float | None]) -> None:
         self._sock = sock
         self._stopping = stopping
-        self._throttle = throttle_bytes_per_s
+        self._throttle = throttle
         self._buffer = b""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -161,19 +161,17 @@ class Connection:
 
     def send_body(self, request: Request, chunks: Iterable[bytes], bytes_per_s: float | None = None) -> None:
         """The body, at the slower of the connection's speed and ``bytes_per_s``."""
-        speeds = [speed for speed in (self._throttle, bytes_per_s) if speed]
-        speed = min(speeds) if speeds else None
-        started, sent = time.monotonic(), 0
+        due = time.monotonic()
         for chunk in chunks:
             view = memoryview(chunk)
-            step = len(view) if speed is None else max(1, int(speed / _WRITES_PER_S))
-            for place in range(0, len(view), step or 1):
-                part = view[place : place + step]
+            while view:
+                speed = min(filter(None, (self._throttle(), bytes_per_s)), default=None)
+                part = view[: len(view) if speed is None else max(1, int(speed / _WRITES_PER_S))]
                 self._send(part)
-                sent += len(part)
                 request.bytes_sent += len(part)
-                if speed is not None:
-                    self.wait(started + sent / speed - time.monotonic())
+                view = view[len(part) :]
+                due = time.monotonic() if speed is None else due + len(part) / speed
+                self.wait(due - time.monotonic())
 
     def _send(self, data: bytes | memoryview) -> None:
         try:

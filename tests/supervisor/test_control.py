@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from launcher.channel import Channel, ChannelError, bind_socket
+from launcher.errors import StartError
 from launcher.process.control import MAX_BACKLOG_BYTES, ControlServer, RefusedError
 from launcher.process.loop import Loop
 from tests.supervisor.runner import wait_for
@@ -30,7 +31,11 @@ class Server:
             sock,
             self.loop,
             token=token,
-            commands={"echo": lambda message: {"said": message["word"]}, "refuse": self._refuse},
+            commands={
+                "echo": lambda message: {"said": message["word"]},
+                "refuse": self._refuse,
+                "fail": self._fail,
+            },
             on_event=self.events.append,
             snapshot=lambda: {"value": self.value},
         )
@@ -53,6 +58,10 @@ class Server:
     @staticmethod
     def _refuse(message: dict[str, Any]) -> dict[str, Any]:
         raise RefusedError("Not today.")
+
+    @staticmethod
+    def _fail(message: dict[str, Any]) -> dict[str, Any]:
+        raise StartError("The package is not there.", fix="Install it again.")
 
 
 @pytest.fixture
@@ -115,7 +124,11 @@ def test_a_subscriber_that_does_not_read_is_dropped_and_others_are_served(server
     deaf.close()
 
 
-@pytest.mark.parametrize("line", [b"no json\n", b"[1]\n", b'"text"\n', b"\xff\xfe\n", b"x" * (1024 * 1024 + 100)])
+@pytest.mark.parametrize(
+    "line",
+    [b"no json\n", b"[1]\n", b'"text"\n', b"\xff\xfe\n", b"x" * (1024 * 1024 + 100), b"[" * 500_000 + b"\n"],
+    ids=["no JSON", "list", "text", "no UTF-8", "too long", "too deep"],
+)
 def test_nonsense_ends_its_own_connection_only(server: Server, line: bytes) -> None:
     sock = socket.socket(socket.AF_UNIX)
     sock.connect(server.address.removeprefix("unix:"))
@@ -137,7 +150,7 @@ def test_a_network_address_needs_the_token() -> None:
         channel = Channel.connect(server.address, token="secret")
         assert channel.call("echo", word="in") == {"said": "in"}
         channel.close()
-        for first in ({"token": "wrong"}, {"command": "echo", "word": "x"}, {"token": 5}):
+        for first in ({"token": "wrong"}, {"command": "echo", "word": "x"}, {"token": 5}, {"token": "\ud800"}):
             port = int(server.address.rpartition(":")[2])
             with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
                 sock.sendall(json.dumps(first).encode() + b"\n" + b'{"command":"echo","word":"x"}\n')
@@ -145,3 +158,20 @@ def test_a_network_address_needs_the_token() -> None:
                     assert sock.recv(100) == b""
     finally:
         server.close()
+
+
+@pytest.mark.parametrize("name", ["model-\udcff", "\ud83d alone"])
+def test_a_name_that_is_no_unicode_comes_back_as_it_went(server: Server, name: str) -> None:
+    channel = Channel.connect(server.address)
+    assert channel.call("echo", word=name) == {"said": name}
+    server.set(name)
+    assert channel.call("subscribe") == {"value": name}
+    channel.close()
+
+
+def test_a_command_that_cannot_be_done_is_answered_with_why(server: Server) -> None:
+    channel = Channel.connect(server.address)
+    with pytest.raises(ChannelError, match=r"The package is not there\. Install it again\."):
+        channel.call("fail")
+    assert channel.call("echo", word="fine") == {"said": "fine"}
+    channel.close()

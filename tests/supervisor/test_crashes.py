@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from launcher.process.crash import MAX_REPORTS, Crash, CrashReports, read_reports
 from tests.supervisor.runner import STAND_IN, Instance, alive, wait_for
 
 
@@ -201,3 +202,13 @@ def test_two_starts_at_once_make_one_instance(instance: Instance) -> None:
     assert '"already_running": true' in loser.communicate()[0]
     time.sleep(0.1)
     assert sum(each.poll() is None for each in both) == 1
+
+
+def test_a_clock_that_was_set_back_costs_no_new_report(tmp_path: Path) -> None:
+    reports = CrashReports(tmp_path)
+    later = time.time() + 86_400
+    for number in range(MAX_REPORTS):
+        reports.keep(Crash("engine", "crashed tomorrow", at=later + number))
+    kept = [reports.keep(Crash("page", "crashed now", at=time.time()))["path"] for _ in range(3)]
+    assert Path(kept[-1]).exists()
+    assert len(read_reports(tmp_path)) == MAX_REPORTS

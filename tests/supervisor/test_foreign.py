@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.ports import free_port
 from tests.servers.hub import GeneratedFile, HubServer, Repo
 from tests.supervisor.runner import ROOT, Instance, alive, wait_for
 
@@ -154,8 +155,7 @@ def test_what_ran_before_is_ended_and_only_that(instance: Instance) -> None:
     environment = {**instance.environment, "LAUNCHER_PORT": ""}
     command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port"]
     old = subprocess.Popen([*command, str(instance.port)], cwd=folder, env=environment)
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        free = str(sock.getsockname()[1])
+    free = str(free_port())
     other = subprocess.Popen([*command, free], cwd=elsewhere, env=environment)
     try:
         wait_for(lambda: not refused(instance.port), "the old app")

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
-from tests.supervisor.runner import Instance, alive, wait_for
+import pytest
+
+from tests.supervisor.runner import ROOT, STAND_IN, Instance, alive, wait_for
 
 
 def test_start_says_what_happens_and_stop_leaves_nothing(instance: Instance) -> None:
@@ -138,6 +144,59 @@ def test_a_closed_terminal_ends_it(instance: Instance) -> None:
     assert process.wait(timeout=30) == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no terminals that are files")
+def test_a_terminal_that_is_gone_leaves_everybody_the_time_to_end(instance: Instance) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, sys.executable, "-m", "launcher", "start"],
+        cwd=instance.folder,
+        env=without_unbuffered(instance.environment),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        instance.wait_state("ready")
+    finally:
+        os.close(ours)
+    assert process.wait(timeout=30) == 0
+    log = instance.log()
+    assert "received SIGHUP" in log
+    assert "page ended with exit code 0" in log
+    assert "is killed" not in log
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["nobody reads", "full disk"])
+def test_words_that_nobody_can_have_end_nothing(instance: Instance, full: bool) -> None:
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "launcher", "start"],
+        cwd=instance.folder,
+        env=without_unbuffered(instance.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=os.open("/dev/full", os.O_WRONLY) if full else writer,
+    )
+    os.close(writer)
+    os.close(reader)
+    instance.started.append(process)
+    instance.wait_state("ready")
+    assert instance.answer("stop")["state"] == "stopped"
+    assert process.wait(timeout=30) == 0
+
+
+def without_unbuffered(environment: dict[str, str]) -> dict[str, str]:
+    """Streams as everybody has them: what cannot be written is tried once more at the end."""
+    return {name: value for name, value in environment.items() if name != "PYTHONUNBUFFERED"}
+
+
 def test_a_second_ctrl_c_does_not_wait(instance: Instance) -> None:
     instance.environment["LAUNCHER_STOP_GRACE_S"] = "600"
     instance.order("engine", mode="stubborn")
@@ -149,6 +208,19 @@ def test_a_second_ctrl_c_does_not_wait(instance: Instance) -> None:
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(timeout=30) == 0
     assert not alive(engine)
+
+
+def test_a_second_ctrl_c_makes_no_crash_of_an_engine(instance: Instance) -> None:
+    instance.environment["LAUNCHER_STOP_GRACE_S"] = "600"
+    instance.order("page", mode="stubborn")
+    process = instance.start_ready()
+    os.kill(process.pid, signal.SIGINT)
+    wait_for(lambda: instance.status()["state"] == "stopping", "the stop")
+    os.kill(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "restarting" not in [json.loads(line)["event"] for line in out.splitlines()]
+    assert not list((instance.folder / "data").rglob("crash-*"))
 
 
 def test_who_ignores_sigterm_is_killed(instance: Instance) -> None:
@@ -177,3 +249,37 @@ def test_logs_are_shown_by_component(instance: Instance) -> None:
     lines = [json.loads(line)["text"] for line in instance.run("logs", "--component", "engine").stdout.splitlines()]
     assert any("engine mode=ok" in line for line in lines)
     assert not any("page mode=ok" in line for line in lines)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode")
+def test_a_folder_whose_name_is_no_unicode_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    instance = Instance(folder)
+    done = instance.run("start")
+    assert done.returncode == 2
+    error = json.loads(done.stdout)["error"]
+    assert "LAUNCHER_DATA_DIR" in error["message"]
+    assert "is no Unicode" in error["message"]
+
+
+def test_an_update_that_takes_its_files_away_ends_nothing(tmp_path: Path) -> None:
+    package = tmp_path / "old" / "launcher"
+    shutil.copytree(ROOT / "launcher", package, ignore=shutil.ignore_patterns("__pycache__"))
+    instance = Instance(tmp_path / "instance", LAUNCHER_TOKEN="a-token-of-this-test")
+    instance.environment["PYTHONPATH"] = os.pathsep.join([str(STAND_IN), str(package.parent)])
+    instance.order("page", mode="mute")
+    try:
+        process = instance.start()
+        wait_for(lambda: instance.status().get("components", {}).get("page", {}).get("pid"), "the page's process")
+        for path in package.rglob("*.html"):
+            path.unlink()
+        assert instance.get("/", Accept="text/html").status == 401
+        assert instance.get("/login", Accept="text/html").status == 200
+        shown = instance.get("/", Accept="text/html", Authorization="Bearer a-token-of-this-test")
+        assert shown.status == 503
+        assert b"<html" in shown.body
+        assert process.poll() is None
+        assert instance.answer("stop")["state"] == "stopped"
+    finally:
+        instance.end()

@@ -20,7 +20,8 @@ from launcher.process.exchange import MAX_HEAD_BYTES
 from launcher.process.listener import MAX_CONNECTIONS, MAX_HELD, Listener
 from launcher.process.loop import Loop
 from launcher.process.snapshot import Status
-from tests.supervisor.runner import free_port, wait_for
+from tests.ports import free_port
+from tests.supervisor.runner import wait_for
 
 TOKEN = "a-token-of-the-test-0123"
 

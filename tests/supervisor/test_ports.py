@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import pytest
 
 from launcher.errors import ConfigError
 from launcher.process.bind import PREFERRED_PORT, PortInUseError, bind_port, url_of
-from tests.supervisor.runner import Instance, alive, free_port, wait_for
+from tests.ports import free_port
+from tests.supervisor.runner import ROOT, Instance, alive, wait_for
 
 
 def test_somebody_elses_process_is_named_and_untouched(instance: Instance, tmp_path: Path) -> None:
@@ -109,3 +111,48 @@ def test_the_address_that_is_shown_works_in_a_browser(host: str, url: str) -> No
 def test_a_port_of_the_administrator_is_refused() -> None:
     with pytest.raises(Exception, match="may not be used"):
         bind_port("127.0.0.1", 80)
+
+
+#: What a kernel that was started with ipv6.disable=1 answers: a filter on the system call (seccomp(2)).
+WITHOUT_IPV6 = """
+import ctypes, platform, struct
+SOCKET = {"x86_64": 41, "aarch64": 198}[platform.machine()]
+rules = b"".join(struct.pack("=HBBI", *rule) for rule in (
+    (0x20, 0, 0, 0), (0x15, 0, 3, SOCKET), (0x20, 0, 0, 16), (0x15, 0, 1, 10), (0x06, 0, 0, 0x00050000 | 97),
+    (0x06, 0, 0, 0x7FFF0000),
+))
+kept = ctypes.create_string_buffer(rules)
+program = struct.pack("=HxxxxxxQ", len(rules) // 8, ctypes.addressof(kept))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.create_string_buffer(program), 0, 0) == 0, ctypes.get_errno()
+"""
+ASKING = """
+from launcher.errors import ConfigError
+from launcher.process.bind import bind_port
+from launcher.process.ports import port_free, port_holder, wait_port_free
+import socket
+with socket.create_server(("127.0.0.1", 0)) as server:
+    port = server.getsockname()[1]
+    print(port_free("localhost", port), port_holder("localhost", port).pid > 0)
+print(wait_port_free("localhost", port, 0), port_free("::1", port), port_holder("::", port))
+bind_port("localhost", port).close()
+try:
+    bind_port("::1", port)
+except ConfigError as error:
+    print(error.message)
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"), reason="a filter of Linux's"
+)
+def test_a_machine_without_ipv6() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_IPV6 + ASKING], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == [
+        "False True",
+        "True True None",
+        "LAUNCHER_HOST='::1' is no address of this machine.",
+    ], done.stderr

@@ -18,6 +18,7 @@ import pytest
 from launcher.config import load
 from launcher.shortcut import linux
 from launcher.shortcut.spec import make_spec
+from tests.ports import free_port
 from tests.system.running import READY_WITHIN_S, ROOT, Running, http
 
 pytestmark = pytest.mark.voice
@@ -68,9 +69,7 @@ def test_systemd_is_told_of_start_life_and_stop(data_dir: Path, systemd: socket.
 
 @pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="systemd is not installed")
 def test_the_first_visitor_starts_a_service_whose_port_systemd_holds(data_dir: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {"LAUNCHER_DATA_DIR": str(data_dir), "LAUNCHER_INSTANCE": "activated"}
     environment = {**os.environ, **settings, "PYTHONPATH": str(ROOT)}
     passed = [word for name in environment for word in ("-E", name)]
