@@ -129,6 +129,19 @@ def test_detach_reports_the_failure_of_the_background(instance: Instance) -> Non
     assert f"Port {instance.port}" in json.loads(done.stdout)["error"]["message"]
 
 
+def test_detach_reports_that_the_background_was_killed(instance: Instance, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import os, signal, sys\nif '--background' in sys.orig_argv:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    instance.environment["PYTHONPATH"] += f"{os.pathsep}{site}"
+    done = instance.run("start", "--detach")
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["exit_code"]) == (9, 9)
+    assert "was killed by SIGKILL" in error["message"]
+
+
 def test_ctrl_c_ends_gently(instance: Instance) -> None:
     process = instance.start_ready()
     children = [each["pid"] for each in instance.status()["components"].values()]
