@@ -14,11 +14,10 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from launcher.errors import EngineError
 from launcher.frames import EVENT, PCM, Frame
 from launcher.progress import Progress
 from webui.engine.base import SpeechRequest
-from webui.engine.client import EngineAwayError
+from webui.engine.client import EngineAwayError, EngineFailedError
 from webui.engine.pool import Claim, EnginePool
 from webui.queueing import AskedToLeaveError, FairQueue, Ticket
 from webui.read_ahead import ReadAhead
@@ -189,7 +188,8 @@ class Synthesis:
         """Waits for an engine that is free or restarted, or wakes those that were unloaded; yields how far it is.
 
         Raises:
-            EngineError: when it failed, or is not ready in time.
+            EngineFailedError: when it failed.
+            EngineAwayError: when it is not ready in time.
         """
         deadline = time.monotonic() + self._patience_s
         told: Frame | None = None
@@ -205,7 +205,8 @@ class Synthesis:
                 return
             if self._link is not None and self._state == "failed":
                 error = self._link.engine.get("error") or {}
-                raise EngineError(str(error.get("message") or "The engine failed."), fix=str(error.get("fix") or ""))
+                words = str(error.get("message") or "The engine failed.")
+                raise EngineFailedError(words, fix=str(error.get("fix") or ""))
             step = self._step()
             if not self._pool.all_away:
                 deadline = max(deadline, time.monotonic() + self._patience_s)  # others are served meanwhile

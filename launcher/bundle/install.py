@@ -18,6 +18,7 @@ from typing import IO
 from launcher.bundle.make import Watch
 from launcher.bundle.manifest import MANIFEST_NAME, MAX_BYTES, File, Manifest, Model, decode, digest
 from launcher.bundle.tar import BadBundle, padding, read_member
+from launcher.cache.folders import storage_error
 from launcher.errors import StorageError
 from launcher.hub.locks import lock_path, try_lock
 from launcher.hub.partial import storage_failure
@@ -130,8 +131,13 @@ class Installer:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        with try_lock(lock_path(self._cache, "bundle/install", self._bundle.digest[:16])) as held:
-            if not held:
+        path = lock_path(self._cache, "bundle/install", self._bundle.digest[:16])
+        with contextlib.ExitStack() as locks:
+            try:
+                is_first = locks.enter_context(try_lock(path))
+            except OSError as error:
+                raise storage_error(error, "HF_HUB_CACHE", path) from None
+            if not is_first:
                 raise StorageError("Another process installs this bundle.", fix="Wait for it to end.")
             yield
 

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,18 +119,13 @@ def private_opener(path: str, flags: int) -> int:
 
 
 def write_probe(folder: Path) -> None:
-    """Writes one block into ``folder`` and removes it again.
+    """Writes one block into ``folder``, in a file without a name: who is killed meanwhile leaves nothing there.
 
     Raises:
         OSError: what the system said.
     """
-    probe = folder / f".write-test-{os.getpid()}"
-    try:
-        with probe.open("wb") as file:
-            file.write(b"\0" * _PROBE_BYTES)
-    finally:
-        with contextlib.suppress(OSError):
-            probe.unlink()
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"\0" * _PROBE_BYTES)
 
 
 def check_writable(

@@ -21,6 +21,7 @@ from launcher.cli.app import Context
 from launcher.cli.browser import open_page
 from launcher.config import Config
 from launcher.errors import LauncherError, NotRunningError, StartError
+from launcher.process.child import describe_exit
 from launcher.process.instance import ask, find_running
 from launcher.process.runfile import RunFile
 
@@ -118,7 +119,9 @@ def _failure(code: int, said: Path) -> LauncherError:
     except OSError:
         lines = []
     see = f"See {said}." if lines else "Run `tts-launcher start` without --detach to see why."
-    error: LauncherError = StartError(f"The background process ended with exit code {code}.", fix=see)
+    error: LauncherError = StartError(f"The background process {describe_exit(code)}.", fix=see)
+    if code < 0:  # a signal is no exit code of ours, and what it printed before is not why it ended
+        return error
     for line in lines:
         try:
             body = json.loads(line)["error"]

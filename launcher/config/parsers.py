@@ -320,7 +320,7 @@ def absolute_path(value: str, base: Path) -> str:
     """``value`` with ``~`` replaced, relative to ``base`` when it is not absolute.
 
     Raises:
-        BadValue: when ``~`` names nobody's home, or no file system takes such a path.
+        BadValue: when ``~`` names nobody's home, no file system takes such a path, or not every library can open it.
     """
     path = os.path.expanduser(value)  # noqa: PTH111 - Path.expanduser raises where this leaves the ~
     if path.startswith("~"):
@@ -328,6 +328,11 @@ def absolute_path(value: str, base: Path) -> str:
     path = os.path.normpath(base / path)
     if len(os.fsencode(path)) > MAX_PATH_BYTES or any(len(os.fsencode(part)) > 255 for part in Path(path).parts):
         raise BadValue("is too long for a path.", "Use a shorter one.")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        fix = "Rename that folder or use another one: the libraries that load models cannot open it."
+        raise BadValue("is a path that is no Unicode.", fix) from None
     return path
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.cache.folders import storage_error
 from launcher.cache.locking import try_lock
 from launcher.hub.remote_files import folder_name
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 #: huggingface_hub's mode: others of the same group may wait for the lock, too.
 _MODE = 0o664
+_SETTING = "HF_HUB_CACHE"
 _POLL_S = 0.1
 _SAY_AFTER_S = 1.0
 #: Longer than a busy server lets a machine wait for a small file, shorter than a person's patience.
@@ -54,13 +56,17 @@ class Locks:
 
     @contextlib.contextmanager
     def attempt(self, name: str) -> Iterator[bool]:
-        """Holds the lock if nobody else does; yields whether it does."""
+        """Holds the lock if nobody else does; yields whether it does.
+
+        Raises:
+            StorageError: when there can be no lock, because the disk is full or the file is somebody else's.
+        """
         from filelock import Timeout
 
         with contextlib.ExitStack() as held:
             try:
                 for lock in self._locks(name):
-                    lock.acquire(timeout=0)
+                    _acquire(lock, 0)
                     held.callback(lock.release)
             except Timeout:
                 held.close()
@@ -75,16 +81,19 @@ class Locks:
         Args:
             name: an etag, or that of a repository's fetch.
             waiting: called once when somebody else holds it for longer than a moment.
+
+        Raises:
+            StorageError: as `attempt`.
         """
         from filelock import Timeout
 
         with contextlib.ExitStack() as held:
             for lock in self._locks(name):
                 try:
-                    lock.acquire(timeout=_SAY_AFTER_S, poll_interval=_POLL_S)
+                    _acquire(lock, _SAY_AFTER_S)
                 except Timeout:
                     waiting()
-                    lock.acquire(poll_interval=_POLL_S)
+                    _acquire(lock, -1)
                 held.callback(lock.release)
             yield
 
@@ -93,7 +102,27 @@ class Locks:
         from filelock import FileLock, SoftFileLease
 
         path = lock_path(self.cache, self.repo, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(error, _SETTING, path.parent) from None
         if self.shared:
             yield SoftFileLease(path.with_suffix(".lease"), lease_duration=self.lease_s, mode=_MODE)
         yield FileLock(path, mode=_MODE)
+
+
+def _acquire(lock: BaseFileLock, timeout_s: float) -> None:
+    """Takes a lock within ``timeout_s``; a negative one is for ever.
+
+    Raises:
+        Timeout: when somebody else holds it.
+        StorageError: when there can be none.
+    """
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=timeout_s, poll_interval=_POLL_S)
+    except Timeout:
+        raise
+    except OSError as error:
+        raise storage_error(error, _SETTING, Path(lock.lock_file)) from None

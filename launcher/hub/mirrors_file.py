@@ -8,7 +8,8 @@
     url = "https://mirror.example.org"   # and kind, token, token_file, weight, connections, trusted, ids
 
 Invariants: a change touches only the lines that it is about, so that comments stay; the file is replaced in one step
-and only by text that reads back as what was wanted; a new file is readable for its owner alone.
+and only by text that reads back as what was wanted; two changes at once are both made; a new file is readable for its
+owner alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +58,15 @@ def add_mirror(path: Path, new: MirrorEntry, *, keep_built_in: bool = True) -> N
         ConfigError: when it is listed already or the file has an error.
         StorageError: when the file cannot be written.
     """
-    text = _read(path) if path.exists() else _NEW_FILE.format(str(keep_built_in).lower())
-    before = _parse(path, text)
-    if any(isinstance(one, MirrorEntry) and one.url == new.url for one in before):
-        raise ConfigError(
-            f"{path} lists {new.url} already.", fix=f"Edit it there, or run: tts-launcher mirror rm {new.url}"
-        )
-    block = "\n".join(["[[mirror]]", *(f"{name} = {_toml(value)}" for name, value in _options(new).items())])
-    _replace(path, f"{text.rstrip()}\n\n{block}\n", (*before, new))
+    with _alone(path):
+        text = _read(path) if path.exists() else _NEW_FILE.format(str(keep_built_in).lower())
+        before = _parse(path, text)
+        if any(isinstance(one, MirrorEntry) and one.url == new.url for one in before):
+            raise ConfigError(
+                f"{path} lists {new.url} already.", fix=f"Edit it there, or run: tts-launcher mirror rm {new.url}"
+            )
+        block = "\n".join(["[[mirror]]", *(f"{name} = {_toml(value)}" for name, value in _options(new).items())])
+        _replace(path, f"{text.rstrip()}\n\n{block}\n", (*before, new))
 
 
 def remove_mirror(path: Path, url: str, built_in: Mapping[str, str]) -> None:
@@ -78,19 +81,48 @@ def remove_mirror(path: Path, url: str, built_in: Mapping[str, str]) -> None:
         ConfigError: when it is not listed, or stands there in a way that only a person can edit.
         StorageError: when the file cannot be written.
     """
-    text = _read(path) if path.exists() else _NEW_FILE.format("true")
-    before = _parse(path, text)
-    words = [word for word in built_in if word in before or "builtin" in before]
-    if any(isinstance(one, MirrorEntry) and one.url == url for one in before):
-        after = tuple(one for one in before if isinstance(one, str) or one.url != url)
-        text = _without_block(path, text, url)
-    elif url in (built_in[word] for word in words):
-        kept = [word for word in words if built_in[word] != url]
-        after = (*kept, *(one for one in before if isinstance(one, MirrorEntry)))
-        text = _BUILTIN_LINE.sub(f"builtin = {json.dumps(kept)}", text, count=1)
-    else:
-        raise ConfigError(f"{path} does not list {url}.", fix="See: tts-launcher mirror ls")
-    _replace(path, text, after)
+    with _alone(path):
+        text = _read(path) if path.exists() else _NEW_FILE.format("true")
+        before = _parse(path, text)
+        words = [word for word in built_in if word in before or "builtin" in before]
+        if any(isinstance(one, MirrorEntry) and one.url == url for one in before):
+            after = tuple(one for one in before if isinstance(one, str) or one.url != url)
+            text = _without_block(path, text, url)
+        elif url in (built_in[word] for word in words):
+            kept = [word for word in words if built_in[word] != url]
+            after = (*kept, *(one for one in before if isinstance(one, MirrorEntry)))
+            text = _BUILTIN_LINE.sub(f"builtin = {json.dumps(kept)}", text, count=1)
+        else:
+            raise ConfigError(f"{path} does not list {url}.", fix="See: tts-launcher mirror ls")
+        _replace(path, text, after)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keeps other changes waiting: of two that come together none undoes the other. Windows locks no folders."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _unwritable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"The mirrors file {path} cannot be written ({error.strerror or error}).",
+        fix="Make its folder writable, or name another file in LAUNCHER_MIRRORS.",
+    )
 
 
 def _read(path: Path) -> str:
@@ -186,7 +218,4 @@ def _replace(path: Path, text: str, wanted: tuple[MirrorEntry | str, ...]) -> No
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise StorageError(
-            f"The mirrors file {path} cannot be written ({error.strerror or error}).",
-            fix="Make its folder writable, or name another file in LAUNCHER_MIRRORS.",
-        ) from None
+        raise _unwritable(path, error) from None

@@ -23,6 +23,9 @@ MAX_BACKLOG_BYTES = 1024 * 1024
 #: Snapshots at most five times a second: enough for a smooth bar.
 PUBLISH_INTERVAL_S = 0.2
 
+#: How long nobody is let in when the system has no descriptor to give.
+_EXHAUSTED_PAUSE_S = 0.1
+
 Command = Callable[[dict[str, Any]], dict[str, Any]]
 Event = Callable[[dict[str, Any]], None]
 
@@ -64,7 +67,7 @@ class ControlServer:
         self._publishing: Timer | None = None
         self._next_publish = 0.0
         sock.setblocking(False)
-        loop.watch(sock, READ, self._on_connection)
+        self._watch()
 
     def publish(self) -> None:
         """Sends the snapshot to every subscriber, soon and once for several changes."""
@@ -123,10 +126,18 @@ class ControlServer:
             for peer in subscribers:
                 peer.send(event)
 
+    def _watch(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._loop.watch(self._sock, READ, self._on_connection)
+
     def _on_connection(self) -> None:
         try:
             sock, _ = self._sock.accept()
-        except OSError:  # gone again, or out of descriptors: asked again at the next event
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError:  # out of descriptors: whoever waits is still there a moment later
+            self._loop.unwatch(self._sock)
+            self._loop.call_later(_EXHAUSTED_PAUSE_S, self._watch)
             return
         if len(self._peers) >= MAX_CONNECTIONS:
             sock.close()

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher.process.child import ChildSpec, LogSink
+from launcher.process.child import ChildSpec, LogSink, describe_exit
 from launcher.process.control import RefusedError
 from launcher.process.loop import Loop
 
@@ -197,7 +197,7 @@ class Errands:
     def _ended(self, errand: Errand, message: dict[str, Any]) -> None:
         self._processes.pop(errand.number, None)
         if errand.state == "running" and errand.result is None and errand.error is None:
-            errand.error = {"message": f"It ended with exit code {message['status']}.", "fix": "See: tts-launcher logs"}
+            errand.error = {"message": f"It {describe_exit(message['status'])}.", "fix": "See: tts-launcher logs"}
         self._finish(errand, errand.error)
 
     def _finish(self, errand: Errand, error: dict[str, str] | None) -> None:

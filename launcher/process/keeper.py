@@ -170,9 +170,11 @@ class Keeper:
             self.unload()
         elif event == "replaced" and not (self._stopping or self._restarting or self._unloading):
             self._was_replaced(message.get("status"))
-        elif event == "ready" and self.state in ("starting", "restarting"):
+        elif self._restarting or self.state not in ("starting", "restarting"):
+            pass  # one that is to end makes nothing ready
+        elif event == "ready":
             self._became_ready(message)
-        elif event in ("hello", "progress") and self.state in ("starting", "restarting"):
+        elif event in ("hello", "progress"):
             self._vigil.heard()
             self._note_progress(message.get("progress"))
         self._hooks.changed()

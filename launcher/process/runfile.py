@@ -239,8 +239,7 @@ class RunFile:
         Raises:
             StorageError: when it cannot be written; the previous record is then still there.
         """
-        # A folder's name need not be Unicode.
-        data = json.dumps(record.to_json(), ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace")
+        data = json.dumps(record.to_json(), ensure_ascii=False, indent=1).encode()
         temporary = self.path.with_name(f"{self.path.name}.new")
         with self._write_lock:
             try:

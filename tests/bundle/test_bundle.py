@@ -215,6 +215,15 @@ def test_a_cut_or_foreign_file_is_one_sentence(bundle: Path, tmp_path: Path) -> 
     assert not list((tmp_path / "data").rglob("snapshots"))
 
 
+def test_a_cache_that_takes_no_locks_is_one_sentence(bundle: Path, tmp_path: Path) -> None:
+    hub = tmp_path / "data" / "cache" / "huggingface" / "hub"
+    hub.mkdir(parents=True)
+    (hub / ".locks").write_text("")
+    done = run("bundle", "install", str(bundle), data=tmp_path / "data")
+    assert done.returncode == 5, done.stderr
+    assert str(hub / ".locks") in done.stderr
+
+
 def test_a_missing_or_rotten_file_makes_no_bundle(bundle: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     done = run("bundle", "make", NAME, "-o", "x.bundle", "--no-wheels", data=data)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -135,7 +136,7 @@ def test_prepare_makes_every_folder_and_closes_the_private_ones() -> None:
     (paths.temp_dir / "kept.wav").write_bytes(b"x")
     assert prepare(config, mountinfo="") == ()
     assert mode_of(paths.temp_dir) == 0o700 and (paths.temp_dir / "kept.wav").exists()
-    assert list(config.data_dir.rglob(".write-test*")) == []
+    assert [path for path in config.data_dir.rglob("tmp*") if path.is_file()] == []
 
 
 def test_python_in_a_child_uses_the_private_folder() -> None:
@@ -295,3 +296,20 @@ def test_a_link_laid_by_somebody_is_never_followed(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="symbolic link"):
         make_private_folder(tmp_path / "link", "LAUNCHER_DATA_DIR")
     assert mode_of(tmp_path / "target") == 0o755
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="limits the size of files")
+def test_who_is_killed_while_it_tries_to_write_leaves_nothing(tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from launcher.cache.folders import write_probe\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "write_probe(Path(sys.argv[1]))\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=root, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGXFSZ, done.stderr
+    assert not list(tmp_path.iterdir())

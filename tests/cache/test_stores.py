@@ -12,6 +12,7 @@ import pytest
 from launcher.cache.archive import Pointer, archive, read_pointers
 from launcher.cache.backup import backup, verify
 from launcher.cache.folder_store import FolderStore, open_store
+from launcher.cache.journal import alone
 from launcher.cache.restore import chosen, restore
 from launcher.cache.store import Manifest
 from launcher.errors import ConfigError, StorageError
@@ -172,3 +173,9 @@ def test_one_clear_sentence(tmp_path: Path, hub: Path) -> None:
     (tmp_path / "pointers" / "bad.json").write_text("{")
     (tmp_path / "pointers" / "good.json").write_text(json.dumps({"repo": "good", "store": "/s", "size": 1}))
     assert read_pointers(tmp_path / "pointers") == {"good": Pointer("good", "/s", 1)}
+
+
+def test_a_lock_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(StorageError, match=r"lock cannot be used \(Is a directory\)"), alone(tmp_path):
+        raise AssertionError("it holds no lock")

@@ -171,3 +171,27 @@ def test_models_knows_what_is_here(tmp_path: Path) -> None:
     models = {model["name"]: model for model in json.loads(done.stdout)["models"]}
     assert models["indextts-examples"]["state"] == "partial"
     assert models["indextts-examples"]["repos"][0]["missing"] == ["examples/a.wav"]
+
+
+@pytest.mark.parametrize("lock", ["tts-launcher-fetch", "DIGEST"])
+@pytest.mark.parametrize("shared", ["yes", "no"])
+def test_a_lock_that_cannot_be_had_is_one_sentence(tmp_path: Path, lock: str, shared: str) -> None:
+    """As where it is another user's, or the disk has no place for another file."""
+    repo = Repo({"model.bin": GeneratedFile(100_000, 5)})
+    name = lock.replace("DIGEST", repo.sha256("model.bin"))
+    place = tmp_path / "hub" / ".locks" / "models--org--model" / f"{name}.lock"
+    place.mkdir(parents=True)
+    with HubServer({NAME: repo}) as hub:
+        code, answer, _ = fetch(tmp_path, [hub.url], NAME, "--env-file", str(env_file(tmp_path, shared)))
+    assert code == 5, answer
+    assert str(place) in str(answer["error"])
+    place.rmdir()
+    with HubServer({NAME: repo}) as hub:
+        assert fetch(tmp_path, [hub.url], NAME)[0] == 0
+    assert content(tmp_path) == repo.sha256("model.bin")
+
+
+def env_file(tmp_path: Path, shared: str) -> Path:
+    path = tmp_path / "settings.env"
+    path.write_text(f"LAUNCHER_SHARED_CACHE={shared}\n")
+    return path

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,37 @@ def test_any_token_survives(tmp_path_factory: pytest.TempPathFactory, token: str
     path = tmp_path_factory.mktemp("mirrors") / "mirrors.toml"
     add_mirror(path, MirrorEntry("https://a.example", token=token))
     assert read_mirrors(path) == ("builtin", MirrorEntry("https://a.example", token=token))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be locked there")
+def test_of_changes_that_come_together_none_undoes_another(tmp_path: Path) -> None:
+    path = tmp_path / "mirrors.toml"
+    path.write_text(TEXT)
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from launcher.config.mirror_list import MirrorEntry\n"
+        "from launcher.hub.mirrors_file import add_mirror\n"
+        "print(flush=True)\n"
+        "sys.stdin.read()\n"
+        "for number in range(20):\n"
+        "    add_mirror(Path(sys.argv[1]), MirrorEntry(f'https://{sys.argv[2]}-{number}.example'))\n"
+    )
+    root = Path(__file__).parents[2]
+    adding = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, path, name], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for name in "cdef"
+    ]
+    for one in adding:
+        assert one.stdout is not None and one.stdout.readline()
+    for one in adding:
+        assert one.stdin is not None
+        one.stdin.close()
+    for one in adding:
+        assert one.wait(timeout=60) == 0
+        assert one.stdout is not None
+        one.stdout.close()
+    assert len([entry for entry in read_mirrors(path) if isinstance(entry, MirrorEntry)]) == 2 + 4 * 20
+    assert [each.name for each in tmp_path.iterdir()] == ["mirrors.toml"]

@@ -18,6 +18,7 @@ import pytest
 from tests.engine.processes import PATIENCE_S, WorkerProcess, page, wait_until, worker
 from webui.api.job_bodies import MAX_FIELD_BYTES
 from webui.jobs.formats.decoding import MAX_FILE_BYTES
+from webui.jobs.records import JobRow
 from webui.jobs.store import JobStore
 
 
@@ -169,6 +170,31 @@ def test_events_tell_every_row_and_the_end(client: httpx.Client) -> None:
                 elif data["state"] == "done":
                     break
     assert states == dict.fromkeys(range(1, 6), "done")
+
+
+def test_a_job_that_goes_while_its_rows_are_told_is_told_as_gone(tmp_path: Path) -> None:
+    class Going(JobStore):
+        def rows(self, job_id: str, **how: Any) -> list[JobRow]:
+            self.remove(job_id)
+            return super().rows(job_id, **how)
+
+    store = Going(tmp_path)
+    with page("unix:/nowhere", jobs=store) as address, httpx.Client(base_url=address, timeout=PATIENCE_S) as client:
+        job = made(client, rows=["one"], start=False)
+        told = client.get(f"/api/jobs/{job['id']}/events", params={"since": 0}).text
+    store.close()
+    assert told.startswith("event: removed\n")
+
+
+def test_a_row_whose_file_somebody_took_away_says_so(tmp_path: Path, engine: WorkerProcess) -> None:
+    store = JobStore(tmp_path)
+    with page(engine.address, jobs=store) as address, httpx.Client(base_url=address, timeout=PATIENCE_S) as client:
+        job = finished(client, made(client, rows=["one"])["id"])
+        store.path(store.row(job["id"], 1)).unlink()
+        for audio_format in ("wav", "mp3"):
+            answer = client.get(f"/api/jobs/{job['id']}/rows/1/audio", params={"format": audio_format})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (410, "sound_gone"), audio_format
+    store.close()
 
 
 def test_pausing_holds_the_rest_and_cancelling_gives_it_up(client: httpx.Client, engine: WorkerProcess) -> None:

@@ -7,18 +7,20 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from launcher.errors import SpeechError, StorageError
+from launcher.errors import LauncherError, SpeechError, StorageError
 from tests.engine.processes import ROOT
 from webui.api.job_bodies import changed_row
 from webui.audio import wav_header
 from webui.jobs.formats import read
 from webui.jobs.joining import arrange, srt_of
 from webui.jobs.records import Job, JobRow
-from webui.jobs.results import all_rows, names_of
+from webui.jobs.results import all_rows, joined_of, names_of
 from webui.jobs.rows import Row
 from webui.jobs.store import JobStore, Result
 
@@ -142,6 +144,64 @@ def test_changes_at_the_same_time_undo_nothing(tmp_path: Path) -> None:
     store.close()
 
 
+def beside(store: JobStore, job: Job, *works: Callable[[], object], then: Callable[[], object] = int) -> list[str]:
+    """Begins works while somebody else changes a row of a job, does ``then``, and lets them go; what they raised."""
+    raised: list[str] = []
+
+    def run(work: Callable[[], object]) -> None:
+        try:
+            work()
+        except LauncherError as error:
+            raised.append(type(error).__name__)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+
+    def altered(_old: JobRow) -> Row:
+        for thread in threads:
+            thread.start()
+        time.sleep(0.2)  # they have come as far as they can
+        then()
+        raise SpeechError("It stays as it is.")
+
+    with pytest.raises(SpeechError, match="stays"):
+        store.change(job.id, 1, altered)
+    for thread in threads:
+        thread.join()
+    return raised
+
+
+def test_a_job_that_is_deleted_while_its_row_ends_leaves_no_sound(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    job, other = made(store, "one", "two"), made(store, "other")
+    row = store.take(job.id)
+    assert row is not None
+    raised = beside(store, other, lambda: store.remove(job.id), then=lambda: spoken(store, row))
+    assert raised == [] and [one.id for one in store.jobs()] == [other.id]
+    assert files(store) == set(), "nobody would ever find it, or take it away"
+    store.close()
+
+
+def test_two_that_come_at_once_do_not_use_the_same_room(tmp_path: Path) -> None:
+    store = JobStore(tmp_path, budget_bytes=3000)
+    job, other = made(store, "one", "two"), made(store, "other")
+    rows = [row for row in (store.take(job.id), store.take(job.id)) if row is not None]
+    works = [partial(spoken, store, row) for row in rows]
+    assert beside(store, other, *works) == ["DiskFullError"]
+    assert store.job(job.id).size_bytes <= 3000
+    store.close()
+
+
+def test_two_jobs_made_at_once_forget_the_oldest_once(tmp_path: Path) -> None:
+    store = JobStore(tmp_path, max_jobs=2)
+    store.wish(made(store, "first").id, "cancel")
+    for job in [made(store, "second"), made(store, "third")]:
+        store.wish(job.id, "cancel")
+    last = store.jobs()[0]
+    assert beside(store, last, lambda: made(store, "one"), lambda: made(store, "two")) == []
+    assert len(store.jobs()) == 3 and store.jobs()[-1].id == last.id
+    store.close()
+
+
 def test_the_oldest_finished_sound_makes_room(tmp_path: Path) -> None:
     store = JobStore(tmp_path, budget_bytes=5000)
     jobs = [made(store, "one"), made(store, "two"), made(store, "three", "four")]
@@ -179,6 +239,21 @@ def test_rows_never_sound_at_the_same_time(tmp_path: Path) -> None:
     whole = arrange(all_rows(store, job), 0.5)
     assert [(place.start, place.end) for place in whole.places] == [(0, 24_000), (24_000, 60_000), (72_000, 74_400)]
     assert srt_of(whole).startswith("1\n00:00:00,000 --> 00:00:01,000\nrow → 0\n\n2\n00:00:01,000 --> 00:00:02,500\n")
+    store.close()
+
+
+@pytest.mark.parametrize("audio_format", ["mp3", "flac", "opus"])
+def test_who_leaves_while_rows_are_joined_ends_the_work(tmp_path: Path, audio_format: str) -> None:
+    store = JobStore(tmp_path)
+    job = made(store, *(f"row {number}" for number in range(20)))
+    while row := store.take(job.id):
+        spoken(store, row)
+    whole = list(joined_of(store, store.job(job.id), audio_format))
+    assert len(whole) >= 20 and len(b"".join(whole)) > 100
+    steps = joined_of(store, store.job(job.id), audio_format)
+    assert next(steps) == b"" and list(store.parts.iterdir())
+    del steps  # as when nobody takes the answer any more
+    assert not list(store.parts.iterdir())
     store.close()
 
 

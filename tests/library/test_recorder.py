@@ -31,10 +31,10 @@ class StuckHistory:
         self.takes.append(take.text)  # type: ignore[attr-defined]
 
 
-async def frames(blocks: int) -> AsyncGenerator[Frame, None]:
+async def frames(blocks: int, block: int = BLOCK) -> AsyncGenerator[Frame, None]:
     yield Frame(EVENT, json.dumps({"event": "start", "sample_rate_hz": 24_000, "segments": []}).encode())
     for _ in range(blocks):
-        yield Frame(PCM, bytes(BLOCK))
+        yield Frame(PCM, bytes(block))
     yield Frame(EVENT, json.dumps({"event": "end", "synthesis_s": 0.1}).encode())
 
 
@@ -60,3 +60,27 @@ def test_what_waits_for_the_disk_is_bounded_and_everything_is_heard(
     assert not list(library.parts.iterdir()), "nothing unfinished is left"
     assert recorder.waiting_bytes == 0
     library.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_take_that_a_full_disk_did_not_hold_leaves_nothing_behind(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    part = library.parts / "take.pcm"
+
+    async def spoken() -> AsyncGenerator[Frame, None]:
+        start, *rest = [frame async for frame in frames(3, 4000)]  # less than is written at once
+        part.symlink_to("/dev/full")
+        yield start
+        while part.is_symlink():  # what lies under its name is cleared away when it begins
+            await asyncio.sleep(0.01)
+        part.symlink_to("/dev/full")
+        for frame in rest:
+            yield frame
+
+    async def speak_it() -> None:
+        async for _frame in library.recorder.keep(spoken(), Origin(SpeechRequest("one"), "tone", {}, "api"), "take"):
+            pass
+
+    asyncio.run(speak_it())
+    library.close()
+    assert not list(library.parts.iterdir()), "it would keep the disk full until the next start"

@@ -16,6 +16,7 @@ from tests.library.recordings import add_voice, voiced, write
 from webui.library.database import FILE_NAME, MIGRATIONS
 from webui.library.history import Take, Wanted
 from webui.library.library import Library
+from webui.library.preset_import import official_request
 
 
 def code_of(error: Any) -> str:
@@ -164,6 +165,14 @@ def test_the_official_pages_presets_are_taken_in(library: Library, tmp_path: Pat
     assert [refused["name"] for refused in done.refused] == ["bad"]
     assert any("do_sample" in note for note in done.notes)
     assert any("emo_vector (surprised) was 1.4 and became 1" in note for note in done.notes)
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf")], ids=["large", "small", "infinite"])
+def test_a_number_that_is_beyond_all_bounds_becomes_the_nearest(value: float) -> None:
+    notes: list[str] = []
+    request = official_request({"emo_weight": value, "emo_vector": [value]}, notes)
+    assert request["intensity"] == (1.0 if value > 0 else 0.0)
+    assert len(notes) == 2 and all("and became" in note and len(note) < 80 for note in notes)
 
 
 # --- glossary ---------------------------------------------------------------------------------------------------

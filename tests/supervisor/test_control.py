@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import socket
 import threading
@@ -175,3 +176,41 @@ def test_a_command_that_cannot_be_done_is_answered_with_why(server: Server) -> N
         channel.call("fail")
     assert channel.call("echo", word="fine") == {"said": "fine"}
     channel.close()
+
+
+class Exhausted(socket.socket):
+    """A listening socket of a process that has no descriptor left, for a while."""
+
+    attempts = 0
+    is_over = False
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        self.attempts += 1
+        if not self.is_over:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+def test_without_descriptors_it_waits_for_one(tmp_path: Path) -> None:
+    now = [100.0]
+    loop = Loop(lambda: now[0])
+    with Exhausted(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "control.sock"))
+        sock.listen()
+        server = ControlServer(
+            sock, loop, token="", commands={"echo": lambda message: {}}, on_event=print, snapshot=dict
+        )
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(30)
+            client.connect(str(tmp_path / "control.sock"))
+            client.sendall(b'{"command":"echo"}\n')
+            for _ in range(20):
+                loop.run_once(0.0)
+            assert sock.attempts == 1
+            sock.is_over = True
+            now[0] += 1.0
+            for _ in range(5):
+                loop.run_once(0.0)
+            assert client.recv(100) == b'{"ok":true,"result":{}}\n'
+        server.close()
+    loop.close()

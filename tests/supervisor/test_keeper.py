@@ -102,6 +102,20 @@ def test_what_an_earlier_child_says_is_not_heard() -> None:
     assert world.keeper.state == "ready"
 
 
+def test_a_child_that_gets_ready_while_it_is_to_make_room_is_not_the_new_one() -> None:
+    world = World()
+    world.keeper.start()
+    world.keeper.restart()
+    world.say("ready")
+    assert world.keeper.state == "restarting"
+    assert "ready" not in world.calls
+    world.crash(0)
+    assert len(world.children) == 2
+    world.say("ready")
+    assert world.keeper.state == "ready"
+    assert world.calls.count("ready") == 1
+
+
 def test_a_report_that_arrives_just_after_the_end_still_counts() -> None:
     world = World(component="engine")
     world.keeper.start()

@@ -194,9 +194,17 @@ async def _row_audio(store: JobStore, row: JobRow, request: Request) -> Response
             code="no_sound",
             http_status=409,
         )
+    path = store.path(row)
+    if not await in_thread(path.is_file):
+        raise SpeechError(
+            f"The sound of row {row.position} is gone.",
+            fix="Retry the row to speak it again.",
+            code="sound_gone",
+            http_status=410,
+        )
     headers = {**_FRESH, **attachment(f"{names_of([row])[row.position]}.{audio_format}")}
     if audio_format == "wav":
-        return FileResponse(store.path(row), media_type="audio/wav", headers=headers)
+        return FileResponse(path, media_type="audio/wav", headers=headers)
     content, media_type = await in_slow_thread(request, row_file, store, row, audio_format)
     return Response(content, media_type=media_type, headers=headers)
 
@@ -207,17 +215,16 @@ async def _events(store: JobStore, runner: Runner, job_id: str, since: int) -> A
         changed = runner.next_change
         try:
             job = await in_thread(store.job, job_id)
-        except SpeechError:
-            yield _event("removed", {"id": job_id})
-            return
-        if job.changed > since:
-            for offset in range(0, job.total, MAX_PAGE):
+            for offset in range(0, job.total if job.changed > since else 0, MAX_PAGE):
                 rows = await in_thread(store.rows, job_id, since=since, offset=offset, limit=MAX_PAGE)
                 if rows:
                     yield _event("rows", [row.to_json() for row in rows])
                 if len(rows) < MAX_PAGE:
                     break
-            since = job.changed
+        except SpeechError:
+            yield _event("removed", {"id": job_id})
+            return
+        since = max(since, job.changed)
         shown = json.dumps(_shown(job, runner))
         if shown != told:
             told = shown

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -126,8 +127,11 @@ async def _answer(
             changed = runner.next_change
             row = await in_thread(store.row, job_id, at)
             if row.state in ("queued", "running"):
-                await changed.wait()
-                continue
+                reason = await _hindrance(store, runner, row)
+                if not reason:
+                    await changed.wait()
+                    continue
+                row = replace(row, **reason)
             item = {**await in_thread(_item, store, row, audio_format), **notes[at - 1]}
             succeeded += item["status"] == "success"
             yield (b"," if at > 1 else b"") + json.dumps(item).encode()
@@ -138,6 +142,15 @@ async def _answer(
         await in_thread(store.remove, job_id)
         runner.stop_rows(job_id)
         runner.wake()
+
+
+async def _hindrance(store: JobStore, runner: Runner, row: JobRow) -> dict[str, Any]:
+    """Why a row will not be spoken until somebody helps (``message``, ``fix``): a job waits, who asked here is told."""
+    if runner.failure is not None:
+        return {"message": runner.failure.message, "fix": runner.failure.fix}
+    job = await in_thread(store.job, row.job)
+    found: dict[str, Any] = json.loads(job.note) if job.note and row.state == "queued" else {}
+    return found
 
 
 def _item(store: JobStore, row: JobRow, audio_format: str) -> dict[str, Any]:

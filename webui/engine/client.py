@@ -53,6 +53,10 @@ class EngineAwayError(EngineError):
         self.died = died
 
 
+class EngineFailedError(EngineError):
+    """The engine has ended too often, or cannot load: it does not come back by itself."""
+
+
 class EngineClient:
     """Talks to one engine's process.
 

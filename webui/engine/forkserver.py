@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 #: Engines whose imports take seconds; the embedded voice is back in the time of its own start.
 _WORTH_IT = ("indextts2", "indextts2.5")
+#: Signals that ask for the end.
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 #: What the engine tells its parent: it serves; its end is meant.
 READY, ENDING = b"R", b"E"
 #: Seconds after the engine serves until the parent imports: the first request should have the processor for itself.
@@ -101,7 +103,7 @@ class ForkServer:
         for descriptor in self._wakeup:
             os.set_blocking(descriptor, False)
         signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _STOPS:
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only to be woken
         while True:
@@ -115,17 +117,21 @@ class ForkServer:
         words, tell = os.pipe()
         self._served = self._ending = False
         self._child = 0
+        # Until both know who they are: the parent's own handler, in the engine's process, would take a signal for done.
+        unheld = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
         child = os.fork()
         if child:
             os.close(tell)
             self._child, self._words = child, words
-            if self._stopping:  # asked for between the two lines above
+            if self._stopping:  # asked for before the fork
                 os.kill(child, signal.SIGTERM)
+            signal.pthread_sigmask(signal.SIG_SETMASK, unheld)
             return
         code = 1
         try:
             os.close(words)
             self._become_engine()
+            signal.pthread_sigmask(signal.SIG_SETMASK, unheld)
             code = self._serve(Inheritance(self._sock, self._pid, lambda word: _write_quietly(tell, word)))
         except BaseException:  # noqa: BLE001 - a fork must never run its parent's code
             _log.exception("the engine's process failed")
@@ -137,7 +143,7 @@ class ForkServer:
         signal.set_wakeup_fd(-1)
         for descriptor in self._wakeup:
             os.close(descriptor)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        for number in (*_STOPS, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         for name in _NO_DEVICE:
             os.environ.pop(name, None)

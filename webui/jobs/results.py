@@ -112,6 +112,7 @@ def _encoded(whole: Whole, folder: Path, parts: Path, audio_format: str) -> Iter
                 # In blocks: libsndfile's Opus encoder overflows its stack when it gets minutes of sound at once.
                 for start in range(0, len(pcm), whole.sample_rate_hz):
                     file.write(pcm[start : start + whole.sample_rate_hz])
+                yield b""  # a whole book takes minutes: who hangs up meanwhile ends it here
         with path.open("rb") as source:
             while block := source.read(_READ_BYTES):
                 yield block

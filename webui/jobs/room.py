@@ -1,13 +1,13 @@
 """Room for results: a budget of bytes for all jobs together, and the disk itself.
 
-Invariant: only sound of jobs that are over is let go, the oldest first; their rows stay and say so.
+Invariants: only sound of jobs that are over is let go, the oldest first; their rows stay and say so; whoever makes room
+is alone in the database until it has used it, so that two who come at once do not use the same.
 """
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
-import threading
 from pathlib import Path
 
 from launcher.errors import DiskFullError
@@ -34,21 +34,19 @@ class Room:
         self._files = files
         self._folder = folder
         self._budget_bytes = budget_bytes
-        self._lock = threading.Lock()
 
     def make(self, size_bytes: int, job_id: str) -> None:
-        """Lets go of other jobs' sound until a result of ``job_id`` fits.
+        """Lets go of other jobs' sound until a result of ``job_id`` fits; in `Database.alone`.
 
         Raises:
             DiskFullError: when it does not.
         """
-        with self._lock:
-            used = self._used()
-            for number, freed_bytes in [] if used + size_bytes <= self._budget_bytes else self._over(job_id):
-                self._let_go(number)
-                used -= freed_bytes
-                if used + size_bytes <= self._budget_bytes:
-                    break
+        used = self._used()
+        for number, freed_bytes in [] if used + size_bytes <= self._budget_bytes else self._over(job_id):
+            self._let_go(number)
+            used -= freed_bytes
+            if used + size_bytes <= self._budget_bytes:
+                break
         if used + size_bytes > self._budget_bytes:
             raise DiskFullError(
                 f"Results of jobs may have {self._budget_bytes} bytes, and they are used up.",
@@ -77,7 +75,11 @@ class Room:
             what = "file = '', size_bytes = 0, message = ?, fix = ?"
             change_rows(connection, what, "job_number = ? AND file <> ''", (number,), _GONE)
 
-        with self._database.reading() as connection:
-            query = "SELECT file FROM rows WHERE job_number = ? AND file <> ''"
-            files = [row["file"] for row in connection.execute(query, (number,))]
-        self._files.remove(files, forget)
+        self._files.remove(files_of(self._database, number), forget)
+
+
+def files_of(database: Database, number: int) -> list[str]:
+    """The files that the rows of a job name; what is done with them is done in `Database.alone`."""
+    with database.reading() as connection:
+        found = connection.execute("SELECT file FROM rows WHERE job_number = ? AND file <> ''", (number,)).fetchall()
+    return [row["file"] for row in found]

@@ -1,10 +1,10 @@
 """Speaks the rows of jobs, as many at once as there are engines, behind whoever waits at the page.
 
 Invariants: the jobs take turns; a row is begun only when nobody else waits, and put back when somebody comes; an engine
-that is away costs a row nothing, one that dies under the same row again and again makes that row fail; what a row did
-wrong is written at the row, what the disk did stops its job with a sentence; what a full disk does not take is written
-when it has room again, and until then nothing else is begun in its place; ending the runner puts back what was being
-spoken.
+that is away, or has failed for good, costs a row nothing; one that dies under the same row again and again makes that
+row fail; what a row did wrong is written at the row, what the disk did stops its job with a sentence; what a full disk
+does not take is written when it has room again, and until then nothing else is begun in its place; no failure ends the
+runner; ending it puts back what was being spoken.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from launcher.errors import LauncherError, SpeechError, StorageError
 from launcher.frames import PCM, Frame
 from webui.audio import wav_header
 from webui.engine.base import EngineInfo
-from webui.engine.client import EngineAwayError
+from webui.engine.client import EngineAwayError, EngineFailedError
 from webui.jobs.fitting import Spoken, speak_fitted
 from webui.jobs.records import JobRow
 from webui.jobs.store import JobStore, Result
@@ -76,6 +76,8 @@ class Runner:
         self._unwritable = False
         #: Why nothing is spoken although something waits: a sentence; empty when something is.
         self.trouble = ""
+        #: Why nothing was spoken, and will not be until somebody helps; ``None`` when something is, or may be.
+        self.failure: EngineFailedError | None = None
 
     @property
     def width(self) -> int:
@@ -131,6 +133,9 @@ class Runner:
         except StorageError as error:
             self._unwritable = True
             self._say(error)
+        except Exception:  # noqa: BLE001 - whatever it is (no thread to be had, say), the next look may succeed
+            self._unwritable = True
+            _log.exception("jobs cannot be looked at")
         return None
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -143,6 +148,7 @@ class Runner:
 
     async def _do(self, row: JobRow) -> None:
         key = (row.job, row.position)
+        self.failure = None  # it may have been started again
         try:
             await self._speak_and_keep(row)
             self._deaths.pop(key, None)
@@ -161,6 +167,9 @@ class Runner:
             else:
                 self.trouble = str(error)
                 await self._later(row, 0.0 if error.died else self._away_poll_s)
+        except EngineFailedError as error:
+            self.trouble, self.failure = str(error), error
+            await self._later(row, self._away_poll_s)
         except StorageError as error:
             note = {"message": error.message, "fix": error.fix}
             await self._write(partial(self._store.put_back, row))
@@ -180,6 +189,8 @@ class Runner:
             try:
                 await asyncio.to_thread(change)
                 return
+            except SpeechError:
+                return  # the job has been deleted meanwhile
             except StorageError as error:
                 self._say(error)
             await asyncio.sleep(self._away_poll_s)

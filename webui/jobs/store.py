@@ -18,7 +18,7 @@ from typing import Any
 
 from launcher.errors import SpeechError, StorageError
 from webui.jobs.records import Job, JobRow, job_from, row_from
-from webui.jobs.room import Room
+from webui.jobs.room import Room, files_of
 from webui.jobs.rows import Reading, Row
 from webui.jobs.schema import MIGRATIONS, change_rows, columns, sums, tick
 from webui.library.database import Database
@@ -102,15 +102,20 @@ class JobStore:
         Raises:
             SpeechError: when too many others have not come to their end yet.
         """
-        self._forget_oldest()
-        if self._unfinished() >= self._max_jobs:
-            raise SpeechError(
-                f"{self._max_jobs} jobs are not finished.",
-                fix="Cancel or delete some.",
-                code="too_many_jobs",
-                http_status=409,
-            )
         job_id = uuid.uuid4().hex
+        with self._database.alone():
+            self._forget_oldest()
+            if self._unfinished() >= self._max_jobs:
+                raise SpeechError(
+                    f"{self._max_jobs} jobs are not finished.",
+                    fix="Cancel or delete some.",
+                    code="too_many_jobs",
+                    http_status=409,
+                )
+            self._insert(job_id, title, reading, options, wish)
+            return self.job(job_id)
+
+    def _insert(self, job_id: str, title: str, reading: Reading, options: Mapping[str, Any], wish: str) -> None:
         problems = json.dumps([problem.to_json() for problem in reading.problems])
         with self._database.writing() as connection:
             now = tick(connection)
@@ -124,7 +129,6 @@ class JobStore:
                 " changed) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
                 [(number, position, job_id, *columns(row), now) for position, row in enumerate(reading.rows, 1)],
             )
-        return self.job(job_id)
 
     def jobs(self, *, before: int | None = None, limit: int = 50) -> list[Job]:
         """The newest jobs; ``before``: only those with a smaller number."""
@@ -225,7 +229,6 @@ class JobStore:
             StorageError: when there is no room for it.
         """
         size_bytes = result.path.stat().st_size
-        self._room.make(size_bytes, row.job)
         file = f"{row.job}-{row.position}-{uuid.uuid4().hex[:8]}.wav"
         facts = (file, result.samples, result.sample_rate_hz, size_bytes, result.synthesis_s, result.seed)
 
@@ -242,7 +245,10 @@ class JobStore:
                 raise _Unwanted
 
         try:
-            self._files.put(file, result.path, write)
+            # Nobody else takes the room in between.
+            with self._database.alone():
+                self._room.make(size_bytes, row.job)
+                self._files.put(file, result.path, write)
         except _Unwanted:
             result.path.unlink(missing_ok=True)
 
@@ -328,16 +334,14 @@ class JobStore:
         Raises:
             SpeechError: when there is none.
         """
-        job = self.job(job_id)
+        with self._database.alone():
+            job = self.job(job_id)
 
-        def delete(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM rows WHERE job_number = ?", (job.number,))
-            connection.execute("DELETE FROM jobs WHERE number = ?", (job.number,))
+            def delete(connection: sqlite3.Connection) -> None:
+                connection.execute("DELETE FROM rows WHERE job_number = ?", (job.number,))
+                connection.execute("DELETE FROM jobs WHERE number = ?", (job.number,))
 
-        with self._database.reading() as connection:
-            query = "SELECT file FROM rows WHERE job_number = ? AND file <> ''"
-            files = [row["file"] for row in connection.execute(query, (job.number,))]
-        self._files.remove(files, delete)
+            self._files.remove(files_of(self._database, job.number), delete)
 
     def _again(self, connection: sqlite3.Connection, job: Job, positions: Sequence[int]) -> None:
         for position in positions:

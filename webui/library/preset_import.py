@@ -198,5 +198,5 @@ def _bounded(value: object, low: float, high: float, name: str, notes: list[str]
         return low
     kept = min(max(value, low), high)
     if kept != value:
-        notes.append(f"{name} was {value:g} and became {kept:g}")
+        notes.append(f"{name} was {value!r:.20} and became {kept:g}")  # an integer may be too large for "g"
     return kept

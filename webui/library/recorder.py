@@ -199,10 +199,9 @@ class Recorder:
             _log.warning("a take is not kept: the disk is too slow for all that is spoken")
         if draft.file is None or draft.lost or draft.skipped or self._history is None:
             return
-        draft.file.close()
-        draft.file = None
         sound = draft.path.with_suffix(".flac")
         try:
+            draft.file.close()
             _to_flac(draft.path, sound, draft.sample_rate_hz)
             self._history.add(_take(draft, event, sound.stat().st_size), sound)
         except (LauncherError, OSError, RuntimeError) as error:  # soundfile's own errors are RuntimeErrors
@@ -218,7 +217,8 @@ class Recorder:
     @staticmethod
     def _discard(draft: _Draft) -> None:
         if draft.file is not None:
-            draft.file.close()
+            with contextlib.suppress(OSError):  # a full disk does not take the rest now, either
+                draft.file.close()
             draft.file = None
         draft.path.unlink(missing_ok=True)
 

@@ -31,7 +31,7 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_engines_in_their_own_interpreter(
     engine_python: Path, tiny_hub: Path, kept_cache: Path, voices: Path
 ) -> None:

@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.engine.processes import PATIENCE_S, ControlListener, WorkerProcess, wait_until
+from tests.engine.processes import MARK, PATIENCE_S, ROOT, ControlListener, WorkerProcess, wait_until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can fork an engine")
 
@@ -22,6 +23,13 @@ def control() -> Iterator[ControlListener]:
     listener = ControlListener()
     yield listener
     listener.close()
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """For a socket, whose path may have 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="tts-") as folder:
+        yield Path(folder)
 
 
 def start(folder: Path, control_address: str = "", *, prepared: bool = True) -> WorkerProcess:
@@ -80,6 +88,38 @@ def test_an_asked_for_end_is_an_end(tmp_path: Path, control: ControlListener) ->
         assert not control.events("replaced")
     finally:
         running.close()
+
+
+#: A fork server whose engine's process needs a while until it is one; says so, and then serves until it is told to end.
+SLOW = """
+import os, sys, time
+from webui.engine.forkserver import ForkServer
+from webui.settings import WorkerSettings
+
+def begin():
+    print("forked", flush=True)
+    time.sleep(1)
+
+os.register_at_fork(after_in_child=begin)
+settings = WorkerSettings("test", "tone", sys.argv[1], "", "")
+sys.exit(ForkServer(settings, lambda parent: time.sleep(600) or 0, lambda: None, os._exit).run())
+"""
+
+
+def test_an_end_that_is_asked_for_in_the_midst_of_a_fork_is_an_end(short_folder: Path) -> None:
+    command = [sys.executable, "-c", SLOW, f"unix:{short_folder}/engine.sock"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **MARK}, **pipes)  # type: ignore[call-overload]
+    try:
+        assert process.stdout.readline() == b"forked\n"
+        [engine] = psutil.Process(process.pid).children()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == -signal.SIGTERM
+        assert not engine.is_running()
+    finally:
+        for one in (*psutil.Process(process.pid).children(), process) if process.poll() is None else ():
+            one.kill()
+        process.communicate()
 
 
 def test_both_end_with_their_supervisor(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ export class EngineWatch {
   #listeners = new Set();
   #waiters = new Set();
   #infoFor = "";
+  #asked = 0;
   #misses = 0;
   #stream = null;
 
@@ -131,13 +132,16 @@ export class EngineWatch {
     const process = `${this.engine.pid}:${this.engine.restarts}`;
     if (this.#infoFor === process) return;
     this.#infoFor = process;
+    const mine = (this.#asked += 1);
     try {
       const answer = await fetch(route("api/info"), { cache: "no-store" });
       if (!answer.ok) throw new Error(String(answer.status));
-      this.info = await answer.json();
+      const info = await answer.json();
+      if (mine !== this.#asked) return; // it was asked again meanwhile
+      this.info = info;
       this.#tell();
     } catch {
-      this.#infoFor = ""; // not yet: the next poll asks again
+      if (mine === this.#asked) this.#infoFor = ""; // not yet: the next poll asks again
     }
   }
 

@@ -86,10 +86,10 @@ export class SegmentsPanel {
     [...this.#rows.children].forEach((row, at) => row.classList.toggle("tts-heard", at === index));
   }
 
-  /** The request with the segments' own emotions as tags in its text; unchanged when there are none. */
-  async compose(request) {
+  /** The request with the segments' own emotions as tags in its text; unchanged when there are none, or `signal` aborts. */
+  async compose(request, signal) {
     if (!this.#wanted.length) return request;
-    if (this.#listed !== request.text || !this.#segments.length) await this.#ask(undefined).catch(() => {});
+    if (this.#listed !== request.text || !this.#segments.length) await this.#ask(signal).catch(() => {});
     if (this.#listed !== request.text || !this.#own.some(Boolean)) return request;
     return { ...request, text: tagged(this.#segments.map((segment, at) => ({ ...segment, emotion: this.#own[at] ?? segment.emotion }))) };
   }

@@ -50,7 +50,7 @@ export class Speaking {
     // Here and not later: browsers let sound begin only in the handler of a key or a click.
     const take = (this.#take = new Take({ ...request, seed: seed.next() }, this.#engine.info?.sample_rate_hz));
     player.begin(take);
-    this.#running = segments.compose(take.request).then((composed) => {
+    this.#running = segments.compose(take.request, take.signal).then((composed) => {
       take.request = composed;
       return this.#run(take);
     });

@@ -8,19 +8,24 @@ import { prepare } from "./library/parts.js";
 
 export async function open(panel, { engine }) {
   await prepare();
-  const go = (id) => history.replaceState(null, "", id ? `#batch/${id}` : "#batch");
+  // Answers may come when another tab is shown, whose address it then is.
+  const go = (id) => panel.hidden || history.replaceState(null, "", id ? `#batch/${id}` : "#batch");
   const view = new JobView(panel, engine, {
     onChange: (job) => list.update(job),
     onGone: () => {
-      go("");
+      if (!view.id) go("");
       list.load();
     },
   });
   const list = new JobList((id) => show(id));
-  const show = (id) => {
+  const show = async (id) => {
     go(id);
     list.choose(id);
-    return view.open(id);
+    try {
+      await view.open(id);
+    } catch (error) {
+      list.fail(error);
+    }
   };
   const making = new NewJob(engine, async (job) => {
     await list.load();

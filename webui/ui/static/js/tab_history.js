@@ -87,6 +87,7 @@ class History {
     try {
       const found = await call("api/history", { query: { ...this.#query(), before, limit: PAGE }, signal: asked.signal });
       await this.#named;
+      if (asked !== this.#asked) return; // something else was asked for meanwhile
       this.#totals = found;
       this.#next = found.next;
       if (before === null) this.#takes = [];

@@ -56,7 +56,7 @@ export class Tabs {
   }
 
   #follow() {
-    const [name, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
+    const [name, ...rest] = decoded(location.hash.slice(1)).split("/");
     const tab = this.#tabs.find((one) => one.name === name) ?? this.#tabs[0];
     const before = this.#current;
     this.#current = tab;
@@ -111,6 +111,15 @@ export class Tabs {
     event.preventDefault();
     this.select(this.#tabs[to].name);
     this.#tabs[to].button.focus();
+  }
+}
+
+/** An address's part as it was meant; one that means nothing as it stands. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }
 

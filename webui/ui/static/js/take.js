@@ -61,6 +61,11 @@ export class Take {
     return this.#abort.signal.aborted;
   }
 
+  /** Aborts when it is stopped. */
+  get signal() {
+    return this.#abort.signal;
+  }
+
   /** Seconds of speech so far. */
   get seconds() {
     return this.samples / this.rateHz;

@@ -36,7 +36,7 @@ export class TakeStore {
       bytes += kept.pcm.byteLength;
       return at > 0 && !kept.starred && (at >= MOST || bytes > MOST_BYTES);
     });
-    for (const kept of over) this.#drop(kept);
+    for (const kept of over) this.#expire(kept);
     this.#tell();
   }
 
@@ -54,6 +54,15 @@ export class TakeStore {
   #drop(take) {
     this.takes = this.takes.filter((kept) => kept !== take);
     this.#write((store) => store.delete(take.id));
+  }
+
+  /** Drops a take that is over the limit, unless somebody has given it a star in another tab. */
+  #expire(kept) {
+    this.takes = this.takes.filter((one) => one !== kept);
+    this.#write((store) => {
+      const found = store.get(kept.id);
+      found.onsuccess = () => found.result?.starred || store.delete(kept.id);
+    });
   }
 
   #write(work) {

@@ -4,6 +4,7 @@ let catalog = {};
 let language = "en";
 const listeners = new Set();
 const added = []; // addresses by language code, of the parts that were opened
+let switches = 0; // the last one counts: an answer to an earlier one may come after it
 
 /** The language now shown. */
 export const currentLanguage = () => language;
@@ -40,22 +41,35 @@ export function browserLanguage(available) {
 
 /** Loads and shows a language. A catalog that cannot be had leaves the words as they are. */
 export async function setLanguage(code, address) {
-  const parts = await Promise.all([load(address), ...added.map((addresses) => load(addresses[code]))]);
-  if (!parts[0]) return;
+  const mine = (switches += 1);
+  let parts;
+  do {
+    // Again when a part of the page was opened meanwhile: its words belong to them.
+    parts = await Promise.all([load(address), ...added.map((addresses) => load(addresses[code]))]);
+    if (mine !== switches || parts.includes(null)) return;
+  } while (parts.length <= added.length);
   catalog = Object.assign({}, ...parts);
   language = code;
   document.documentElement.lang = code === "zh" ? "zh-CN" : code;
   for (const listener of listeners) listener();
 }
 
-/** Adds the texts of a part of the page that was opened: addresses by language code. */
+/** Adds the texts of a part of the page that was opened: addresses by language code. Throws when they cannot be had. */
 export async function addTexts(addresses) {
+  let code;
+  let texts;
+  do {
+    code = language;
+    texts = await load(addresses[code]);
+    if (!texts) throw new Error(addresses[code]);
+  } while (code !== language); // it was switched meanwhile
   added.push(addresses);
-  catalog = { ...catalog, ...(await load(addresses[language])) };
+  catalog = { ...catalog, ...texts };
 }
 
+/** The words at an address; none without one, null when they cannot be had. */
 async function load(address) {
-  if (!address) return null;
+  if (!address) return {};
   const answer = await fetch(address);
   return answer.ok ? answer.json() : null;
 }

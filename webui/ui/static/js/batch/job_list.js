@@ -46,6 +46,11 @@ export class JobList {
     this.#show();
   }
 
+  /** Says why one could not be shown. */
+  fail(error) {
+    this.#notice.fail(error);
+  }
+
   choose(id) {
     this.#chosen = id;
     this.#show();

@@ -9,6 +9,7 @@ import { editRow } from "./edit_row.js";
 import { Row } from "./row.js";
 
 const PAGE = 100;
+const AGAIN_MS = 2000; // until a stream is asked for anew that the browser has given up
 const FORMATS = ["wav", "mp3", "flac", "opus"];
 /** Which wishes make sense in which state. */
 const WISHES = {
@@ -26,6 +27,8 @@ export class JobView {
   #job = null;
   #rows = new Map();
   #stream = null;
+  #again = 0;
+  #news = new Map(); // what the stream told of rows that are not shown yet
   #told = "";
   #notice = new Notice();
   #listener = new Listener(() => this.#notice.fail(new CallFailure("no_sound")));
@@ -39,7 +42,7 @@ export class JobView {
   #format = el("select", { class: "tts-lib-format" }, ...FORMATS.map((name) => el("option", { value: name }, name.toUpperCase())));
   #away;
   #list = el("ol", { class: "tts-lib-list tts-batch-rows" });
-  #more = button("library_more", null, () => this.#fetch(this.#rows.size));
+  #more = button("library_more", null, () => this.#do(() => this.#fetch(this.#rows.size)));
 
   /** hooks: onChange(job), onGone(). */
   constructor(panel, engine, hooks) {
@@ -79,18 +82,24 @@ export class JobView {
       this.id = id;
       this.#told = "";
       this.#rows.clear();
+      this.#news.clear();
       this.#list.replaceChildren();
       this.#listener.stop();
+      this.#close();
     }
     this.#notice.clear();
     try {
-      this.#job = await call(`api/jobs/${id}`);
+      const job = await call(`api/jobs/${id}`);
+      if (id !== this.id) return; // another one was chosen meanwhile
+      this.#job = job;
       this.#since = 0;
       if (!this.#rows.size) await this.#fetch(0);
+      if (id !== this.id) return;
       this.node.hidden = false;
       this.#show();
       this.#follow();
     } catch (error) {
+      if (id !== this.id) return;
       this.#job = null;
       this.id = "";
       this.node.hidden = true;
@@ -114,23 +123,43 @@ export class JobView {
   }
 
   #close() {
+    clearTimeout(this.#again);
     this.#stream?.close();
     this.#stream = null;
   }
 
   #follow() {
     this.#close();
-    if (!this.id) return;
+    if (!this.id || this.#panel.hidden || document.hidden) return;
     const id = this.id;
     const stream = new EventSource(address(`api/jobs/${id}/events`, { since: this.#since }));
     this.#stream = stream;
-    stream.addEventListener("rows", (event) => JSON.parse(event.data).forEach((row) => this.#rows.get(row.position)?.update(row)));
+    stream.addEventListener("rows", (event) => JSON.parse(event.data).forEach((row) => this.#tellRow(row)));
     stream.addEventListener("job", (event) => {
       this.#job = JSON.parse(event.data);
       this.#show();
       this.#hooks.onChange(this.#job);
     });
     stream.addEventListener("removed", () => this.#gone());
+    // A browser gives a stream up when the answer is none, as while the page's server restarts.
+    stream.addEventListener("error", () => {
+      if (stream === this.#stream && stream.readyState === EventSource.CLOSED) this.#again = setTimeout(() => this.#resume(id), AGAIN_MS);
+    });
+  }
+
+  async #resume(id) {
+    try {
+      await call(`api/jobs/${id}`);
+    } catch (error) {
+      if (id === this.id && error.code === "no_such_job") return this.#gone();
+    }
+    if (id === this.id) this.#follow();
+  }
+
+  #tellRow(row) {
+    const shown = this.#rows.get(row.position);
+    if (shown) shown.update(row);
+    else this.#news.set(row.position, row);
   }
 
   async #fetch(offset) {
@@ -149,6 +178,8 @@ export class JobView {
     for (const row of page.data) {
       if (this.#rows.has(row.position)) continue;
       const shown = new Row(row, this.#engine, actions);
+      if (this.#news.has(row.position)) shown.update(this.#news.get(row.position)); // it may have overtaken this answer
+      this.#news.delete(row.position);
       this.#rows.set(row.position, shown);
       this.#list.append(shown.node);
     }
@@ -207,8 +238,9 @@ export class JobView {
   }
 
   async #patch(position, fields) {
-    const row = await call(`api/jobs/${this.id}/rows/${position}`, { method: "PATCH", json: fields });
-    this.#rows.get(position)?.update(row);
+    const id = this.id;
+    const row = await call(`api/jobs/${id}/rows/${position}`, { method: "PATCH", json: fields });
+    if (id === this.id) this.#rows.get(position)?.update(row);
   }
 
   #do(work) {
@@ -217,9 +249,11 @@ export class JobView {
 
   #wish(name) {
     return attempt(this.#notice, this.#wishes[name], async () => {
-      this.#job = await call(`api/jobs/${this.id}/${name}`, { method: "POST" });
+      const job = await call(`api/jobs/${this.id}/${name}`, { method: "POST" });
+      this.#hooks.onChange(job);
+      if (job.id !== this.id) return; // another one was chosen meanwhile
+      this.#job = job;
       this.#show();
-      this.#hooks.onChange(this.#job);
     });
   }
 
@@ -229,9 +263,11 @@ export class JobView {
 
   async #remove() {
     if (!(await ask(this.#panel, t("batch_delete_sure", { name: this.#job.title }), t("library_delete")))) return;
+    const id = this.id;
     await attempt(this.#notice, this.#wishes.remove, async () => {
-      await call(`api/jobs/${this.id}`, { method: "DELETE" });
-      this.#gone();
+      await call(`api/jobs/${id}`, { method: "DELETE" });
+      if (id === this.id) this.#gone();
+      else this.#hooks.onGone(); // another one was chosen meanwhile
     });
   }
 

@@ -14,6 +14,7 @@ export class AddVoice {
   #notice = new Notice();
   #recording = null; // {file, decoded, name}
   #found = null;
+  #checks = 0;
   #listener = new Listener(() => this.#notice.fail(new CallFailure("no_sound")));
   #trim = new Trim(settled(() => this.#check(), 400));
   #findings = el("ul", { class: "tts-lib-findings" });
@@ -68,14 +69,15 @@ export class AddVoice {
   /** What the server finds in the part to keep. */
   async #check() {
     if (!this.#recording) return; // it was added meanwhile
+    const check = (this.#checks += 1); // the last one counts: the answer to an earlier one may come after it
     this.#notice.clear();
     this.#found = null;
     this.#showFound();
     try {
       const found = await this.#send("api/voices/check");
-      if (this.#recording) this.#found = found;
+      if (this.#recording && check === this.#checks) this.#found = found;
     } catch (error) {
-      if (this.#recording) this.#notice.fail(error);
+      if (this.#recording && check === this.#checks) this.#notice.fail(error);
     }
     this.#showFound();
   }

@@ -16,6 +16,7 @@ export class RecordingSource {
   #onBegin;
   #take;
   #microphone = new Microphone();
+  #busy = false;
   #time = el("span", { class: "tts-lib-clock" });
 
   /** notice: for what goes wrong; drop: takes files, too; onBegin() before; take({file, decoded, name}) after. */
@@ -32,8 +33,18 @@ export class RecordingSource {
     this.hint = canRecord() ? null : worded(el("p", { class: "tts-lib-hint" }), "recording_no_microphone");
   }
 
+  /** Begins or ends; a second press meanwhile would open a second microphone, and nobody would close the first. */
   async #toggle() {
-    if (this.#microphone.recording) return this.#end();
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      await (this.#microphone.recording ? this.#end() : this.#start());
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #start() {
     this.#notice.clear();
     this.#onBegin();
     try {
