@@ -31,7 +31,8 @@ def place_for_a_mount(folder: Path) -> Iterator[Path]:
         yield place
     finally:
         # os.path.ismount does not see a bind mount of the same disk. Lazily: a test that failed holds files open.
-        while f" {place} " in Path("/proc/self/mountinfo").read_text(encoding="utf-8"):
+        written = str(place).replace("\\", "\\134").replace(" ", "\\040")  # as the kernel writes a path there
+        while f" {written} " in Path("/proc/self/mountinfo").read_text(encoding="utf-8"):
             subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 

@@ -223,7 +223,8 @@ def test_a_reader_that_left_is_no_accident(tmp_path: Path, arguments: tuple[str,
 
 def test_a_narrow_terminal_encoding_is_no_accident(tmp_path: Path) -> None:
     (tmp_path / "声音").mkdir()
-    environ = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "LAUNCHER_DATA_DIR": str(tmp_path / "声音")}
+    narrow = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "LC_ALL": "C.UTF-8"}  # names of files are not narrow
+    environ = {**narrow, "LAUNCHER_DATA_DIR": str(tmp_path / "声音")}
     result = run("config", cwd=tmp_path, environ=environ)
     assert result.returncode == 0 and "\\u58f0\\u97f3" in result.stdout
     as_json = run("config", "--json", cwd=tmp_path, environ=environ)
