@@ -26,7 +26,7 @@ SPEECH = (
         "LAUNCHER_HISTORY_BYTES",
         "2GB",
         "How much sound of takes is kept; the oldest without a star go first.",
-        "历史记录中声音的最大总量；超出时先删除最早且未加星的记录。",
+        "历史记录中声音的最大总量；超出时先删除最早且未收藏的记录。",
         "500MB",
         parsers.size_bytes(1_000_000, 10**13),
     ),

@@ -93,9 +93,13 @@ class Sampler:
 
     def _disks(self) -> dict[str, tuple[int, int]]:
         found = {}
+        disks: dict[int, tuple[int, int]] = {}  # by device: two looks at one that is written would differ
         for path in self._paths.values():
             with contextlib.suppress(OSError):
-                found[str(path)] = self._usage(path)
+                device = _device(path)
+                if device not in disks:
+                    disks[device] = self._usage(path)
+                found[str(path)] = disks[device]
         return found
 
     def _cache_bytes(self) -> dict[str, int]:
@@ -106,6 +110,11 @@ class Sampler:
             found = {str(hub): models_bytes(hub)}
             self._cache = (now, found)
         return found
+
+
+def _device(path: Path) -> int:
+    """The number of the disk that a path lies on; the nearest folder that is there counts."""
+    return next(folder for folder in (path, *path.parents) if folder.exists()).stat().st_dev
 
 
 def process_trees(snapshot: Mapping[str, Any]) -> dict[str, list[psutil.Process]]:

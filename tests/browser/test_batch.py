@@ -176,3 +176,20 @@ def test_a_long_batch_by_keyboard_alone(visit: Visit, place: Place) -> None:
         "() => document.querySelector('.tts-batch-job [role=progressbar]').getAttribute('aria-valuenow') === '120'"
     )
     assert visitor.console_errors == []
+
+
+def test_a_file_that_is_no_text_and_a_batch_that_was_not_begun_are_told_in_the_pages_words(
+    visit: Visit, place: Place
+) -> None:
+    visitor = visit(language="zh-CN", address=place.address)
+    page_ = visitor.page
+    page_.click("[data-tab=batch]")
+    page_.wait_for_selector("#tts-tab-batch .tts-lib-card")
+    files = "#tts-tab-batch input[type=file]"
+    page_.set_input_files(files, {"name": "a.csv", "mimeType": "text/csv", "buffer": bytes(range(256))})
+    page_.wait_for_selector("#tts-tab-batch .tts-lib-notice:has-text('文件不是 UTF-8 或 GBK 文本')")
+    page_.set_input_files(files, {"name": "new.txt", "mimeType": "text/plain", "buffer": b"one\ntwo\n"})
+    page_.wait_for_selector(".tts-batch-row:nth-child(2)")
+    page_.wait_for_selector(".tts-batch-state:has-text('未开始')")
+    assert "未开始 · 0 / 2 行" in page_.inner_text("#tts-tab-batch")
+    visitor.console_errors.clear()

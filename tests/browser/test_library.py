@@ -170,9 +170,23 @@ def test_a_file_without_a_voice_is_refused_in_words(visit: Visit, place: Place) 
     silent = write(place.folder / "silent.wav", voiced(4) * 0)
     visitor.page.set_input_files("#tts-tab-voices .tts-lib-add input[type=file]", silent)
     notice = visitor.page.wait_for_selector(".tts-lib-add .tts-lib-notice:not([hidden])")
-    assert "没有音频" in notice.inner_text()
+    assert "没有声音" in notice.inner_text()
     assert notice.get_attribute("role") == "alert"
     visitor.console_errors.clear()  # Chromium notes every answer that is not 200
+
+
+def test_the_name_follows_the_file_until_somebody_types_one(visit: Visit, place: Place) -> None:
+    visitor = visit(address=place.address)
+    go(visitor, "voices")
+    files = "#tts-tab-voices .tts-lib-add input[type=file]"
+    name = "() => document.querySelector('#tts-tab-voices .tts-lib-add input[type=text]').value"
+    for given in ("noise", "Mother"):
+        visitor.page.set_input_files(files, write(place.folder / f"{given}.wav", voiced(4.0)))
+        visitor.wait(f"(given) => ({name})() === given", given)
+    visitor.page.fill("#tts-tab-voices .tts-lib-add input[type=text] >> nth=0", "Grandmother")
+    with visitor.page.expect_response("**/api/voices/check*"):
+        visitor.page.set_input_files(files, write(place.folder / "take two.wav", voiced(5.0)))
+    assert visitor.evaluate(name) == "Grandmother"
 
 
 @pytest.mark.parametrize("tab", ["voices", "presets", "history"])

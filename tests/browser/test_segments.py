@@ -123,3 +123,30 @@ def test_what_a_segment_has_of_its_own_survives_a_reload(visit: Visit, service: 
     visitor.generate()
     visitor.wait("() => document.querySelectorAll('.tts-take').length === 3")
     assert service.requests[-1].text == "Again. Once. Again.[pause=700ms]"
+
+
+def test_why_there_is_no_list_is_said_in_the_pages_language(visit: Visit, service: StandIn) -> None:
+    """A mistake in the text by its own sentence; that the engine is slow without one that blames it."""
+    answers = [
+        (400, {"code": "wrong_tag", "param": "text", "message": "[emotion=hapy] names no emotion.", "fix": "Mend it."}),
+        (503, {"code": "engine_away", "param": "", "message": "The engine does not answer.", "fix": "Try again."}),
+    ]
+    visitor = visit(language="zh-CN")
+    visitor.wait_for_voices()
+    page = visitor.page
+    page.route("**/api/segments", lambda route: route.fulfill(status=answers[0][0], json={"error": answers[0][1]}))
+    page.click(".tts-segments summary")
+    visitor.write("[emotion=hapy]你好")
+    page.wait_for_selector(".tts-segments > .tts-hint:has-text('无法识别标签')")
+    assert "[emotion=hapy]" in page.inner_text(".tts-segments > .tts-hint")
+    answers.pop(0)
+    visitor.write("你好")
+    page.wait_for_selector(".tts-segments > .tts-hint:has-text('暂时无法预览分句')")
+    page.click(".tts-switch button:has-text('EN')")
+    visitor.wait(
+        "() => document.querySelector('.tts-segments > .tts-hint').innerText.includes('could not be looked up')"
+    )
+    page.unroute("**/api/segments")
+    visitor.write("One. Two.")
+    page.wait_for_selector(".tts-segment")
+    assert not page.is_visible(".tts-segments > .tts-hint")

@@ -131,6 +131,14 @@ def test_a_look_sees_processes_disks_and_models(tmp_path: Path) -> None:
     assert gone.resident_bytes == {}
 
 
+def test_one_disk_is_looked_at_once_so_that_its_paths_agree(tmp_path: Path) -> None:
+    """It may be written meanwhile: two looks would show it as two disks."""
+    written = iter(range(1, 100))
+    sampler = Sampler(load({"LAUNCHER_DATA_DIR": str(tmp_path)}, None, {}), usage=lambda path: (next(written), 100))
+    disks = sampler.look({"pid": None, "components": {}}).disks
+    assert len(disks) == 2 and set(disks.values()) == {(1, 100)}
+
+
 def test_the_last_hour_is_columns_of_equal_length() -> None:
     history = History(size=3)
     for at in range(5):

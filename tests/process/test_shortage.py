@@ -40,7 +40,7 @@ class Lines:
 @contextlib.contextmanager
 def without_threads() -> Iterator[None]:
     """No thread can be started: each would need more memory than there are addresses."""
-    before = threading.stack_size(1 << 46)
+    before = threading.stack_size(1 << 60)
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.hub.catalog import catalog
 from webui.emotion import EMOTIONS
 from webui.ui import assets
 from webui.ui.catalogs import LANGUAGES, gradio_texts, load_all_catalogs
@@ -45,6 +46,14 @@ def test_every_text_that_is_asked_for_exists() -> None:
     asked |= {f"emotion_{name}" for name in EMOTIONS}
     assert len(asked) > 50
     assert sorted(asked - set(CATALOGS["en"])) == []
+
+
+def test_every_language_and_every_model_has_its_words() -> None:
+    """What the page names by a code that it gets: ``languages`` of the engines, models of the catalog."""
+    spoken = {"zh", "en", "ja", "es", "ar", "mixed"}
+    wanted = {f"language_{code}" for code in spoken}
+    wanted |= {"system_about_" + re.sub("[^a-z0-9]+", "_", model.name) for model in catalog()}
+    assert sorted(wanted - set(CATALOGS["en"])) == []
 
 
 def test_every_text_is_asked_for() -> None:

@@ -46,12 +46,12 @@ MakePhonemizer = Callable[[Path, frozenset[str]], PhonemizerLike]
 
 #: Silence after a segment at natural speed, in seconds: after a sentence, a clause, and inside one.
 _SENTENCE_PAUSE_S, _CLAUSE_PAUSE_S, _INNER_PAUSE_S = 0.32, 0.14, 0.02
-_TITLE = {"en": "Kokoro, embedded preview voice", "zh": "Kokoro 内置试听音色"}
+_TITLE = {"en": "Kokoro, embedded preview voice", "zh": "Kokoro 内置预览语音"}
 _NOTES = {
     "en": "A small preview voice that runs on any computer; emotions move its pitch, rate and loudness. "
     "IndexTTS-2 and 2.5 add cloning a voice from a recording, acted emotions, emotion taken from a recording or "
     "a description, and a fuller sound; they need a GPU.",
-    "zh": "可在任何电脑上运行的小型试听音色，情感通过音高、语速和响度体现。"
+    "zh": "可在任何电脑上运行的小型预览语音，情感通过音高、语速和响度体现。"
     "IndexTTS-2 与 2.5 还能用一段录音克隆音色、演绎真实情感、从参考录音或文字描述中获取情感，音质也更好，但需要 GPU。",
 }
 

@@ -30,7 +30,8 @@ function keyOf(failure) {
   return currentLanguage() === "en" ? "" : failure.tag ? "error_wrong_tag" : "error_pauses_too_long";
 }
 
-function sentence(failure, values) {
+/** The sentence for `failure`; `values` fill its places. */
+export function sentence(failure, values) {
   const key = keyOf(failure);
   const fromServer = [failure.message, failure.fix].filter(Boolean).join(" ");
   if (failure.code === "engine_failed") return [t(key), fromServer].filter(Boolean).join(" ");

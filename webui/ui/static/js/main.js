@@ -108,6 +108,7 @@ function build(at, engine, store) {
   panels.seed = new SeedPanel(at.seed, engine, { seed: recall("seed", -1), locked: recall("seed_locked", false), onChange: keep });
   panels.segments = new SegmentsPanel(at.segments, engine, Object.keys(at.emotions), {
     read,
+    facts: () => ({ count: panels.text.length.toLocaleString(), limit: page.maxTextChars.toLocaleString() }),
     open: recall("segments_open", false),
     own: recall("segments_own", []),
     onOwn: (own) => remember("segments_own", own),

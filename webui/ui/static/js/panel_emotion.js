@@ -29,7 +29,7 @@ export class EmotionPanel {
   #own; // a recording that was sent for now: {id, name, seconds}, or null
   #ownPlace = el("div", { class: "tts-emotion-own" });
   #opened = null; // resolves when a recording can be given
-  #description = el("textarea", { id: "tts-emotion-text", rows: 2, maxlength: LONGEST_DESCRIPTION, oninput: () => this.#moved() });
+  #description = el("textarea", { id: "tts-emotion-text", rows: 2, dir: "auto", maxlength: LONGEST_DESCRIPTION, oninput: () => this.#moved() });
   #random = el("input", { type: "checkbox", id: "tts-random-emotion", onchange: () => this.#moved() });
   #randomWords = el("label", { for: "tts-random-emotion" });
   #radar;

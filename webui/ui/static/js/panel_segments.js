@@ -3,9 +3,11 @@
 
 import { Curve } from "./curve.js";
 import { clock, el, icon, write } from "./dom.js";
+import { sentence } from "./failures.js";
 import { MOODS } from "./moods.js";
 import { findingsOf } from "./quality.js";
 import { pause, route } from "./server.js";
+import { refusal } from "./speech.js";
 import { tagged } from "./tags.js";
 import { has, onLanguage, t } from "./texts.js";
 
@@ -13,7 +15,7 @@ const DELAY_S = 0.5; // after the last letter, before the server is asked again
 const MANY = 60; // handles of a curve that are still told apart
 
 /**
- * options: read() gives the request, onPlay(index), onRedo(index, emotion or undefined), open, onOpen(yes); own: the
+ * options: read() gives the request, facts() what fills the sentences of failures, onPlay(index), onRedo(index, emotion or undefined), open, onOpen(yes); own: the
  * segments' own emotions to begin with, `[{index, text, emotion}]`, and onOwn(own).
  */
 export class SegmentsPanel {
@@ -25,6 +27,7 @@ export class SegmentsPanel {
   #mine = true; // whether they are of the text in the box, and not of a take of another one
   #listed = null; // the text that the segments are of
   #take = null;
+  #failure = null; // why there is no list: a SpeechFailure; `away`: not for the text's sake
   #asking = null;
   #emotion = "happy";
   #title = el("h2");
@@ -77,6 +80,7 @@ export class SegmentsPanel {
   show(take) {
     this.#asking?.abort(); // an answer that is on its way would take its place
     this.#take = take;
+    this.#failure = null;
     this.#list(take.segments, take.request.text);
     if (take.segments.some((segment) => segment.findings?.length)) this.node.open = true; // the reasons stand there
   }
@@ -96,17 +100,17 @@ export class SegmentsPanel {
 
   async #ask(signal) {
     const { seed: _seed, ...request } = this.#options.read();
+    this.#failure = null;
     if (!request.text.trim() || !this.#engine.ready) return this.#list([], request.text);
     const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request), signal };
     const answer = await fetch(route("api/segments"), options);
-    const body = await answer.json();
-    if (answer.ok && this.#options.read().text === request.text) {
-      this.#take = null;
-      this.#list(body.segments, request.text);
-    } else if (body.error) {
-      this.#list([], request.text);
-      write(this.#note, [body.error.message, body.error.fix].filter(Boolean).join(" "));
-    }
+    const failure = answer.ok ? null : await refusal(answer);
+    const segments = failure ? [] : (await answer.json()).segments;
+    if (this.#options.read().text !== request.text) return;
+    this.#take = null;
+    if (failure) failure.away = answer.status >= 500;
+    this.#failure = failure;
+    this.#list(segments, request.text);
   }
 
   #list(segments, text) {
@@ -128,7 +132,7 @@ export class SegmentsPanel {
     this.#shownFor = this.#engine.info;
     write(this.#title, t("segments"));
     write(this.#count, this.#segments.length ? t("segments_count", { count: this.#segments.length }) : "");
-    write(this.#note, this.#segments.length ? "" : t("segments_none"));
+    write(this.#note, this.#segments.length ? "" : this.#reason());
     write(this.#pickLabel, t("segments_curve"));
     write(this.#clear, t("segments_clear"));
     this.#pick.replaceChildren(...this.#names.map((name) => el("option", { value: name }, t(`emotion_${name}`))));
@@ -138,6 +142,12 @@ export class SegmentsPanel {
     this.curve.node.toggleAttribute("hidden", !feels || this.#segments.length > MANY);
     this.#rows.replaceChildren(...this.#segments.map((segment, at) => this.#row(segment, at)));
     this.#draw();
+  }
+
+  /** Why no segments are shown. */
+  #reason() {
+    if (!this.#failure) return t("segments_none");
+    return this.#failure.away ? t("segments_away") : sentence(this.#failure, this.#options.facts());
   }
 
   get #feels() {

@@ -26,6 +26,7 @@ export class TextPanel {
     this.#area = block.querySelector("textarea");
     this.#limit = limit;
     this.#area.spellcheck = true;
+    this.#area.dir = "auto";
     const examples = el("div", { class: "tts-chips", role: "group" });
     for (const name of Object.keys(EXAMPLES)) {
       examples.append(el("button", { type: "button", class: "tts-chip", "data-example": name, onclick: () => this.#replace(name) }, icon("M8 5v14l11-7z"), el("span")));

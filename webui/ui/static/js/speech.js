@@ -81,7 +81,8 @@ async function read(answer, signal, onEvent, onPcm) {
 
 const BY_STATUS = { 401: "login", 403: "forbidden", 421: "forbidden", 413: "too_large", 429: "busy" };
 
-async function refusal(answer) {
+/** The failure that an answer stands for. */
+export async function refusal(answer) {
   let error = {};
   try {
     error = (await answer.json()).error ?? {};

@@ -4,6 +4,7 @@ import { attribute, el } from "../dom.js";
 import { call } from "../library/calls.js";
 import { card, Notice, when, worded } from "../library/parts.js";
 import { onLanguage, t } from "../texts.js";
+import { stateOf } from "./state.js";
 
 const SHOWN = 12;
 
@@ -73,7 +74,7 @@ export class JobList {
   #refresh(node, job) {
     const [hint, state] = [node.querySelector(".tts-lib-hint"), node.querySelector(".tts-batch-state")];
     hint.textContent = `${when(job.created_at)} · ${t("batch_done_of", { done: job.counts.done, total: job.counts.total })}`;
-    state.textContent = t(`batch_state_${job.state}`);
+    state.textContent = stateOf(job);
     state.dataset.state = job.state;
     attribute(node.firstChild, "aria-current", job.id === this.#chosen ? "true" : null);
   }

@@ -7,6 +7,7 @@ import { ask, attempt, button, Notice, save, size } from "../library/parts.js";
 import { onLanguage, t } from "../texts.js";
 import { editRow } from "./edit_row.js";
 import { Row } from "./row.js";
+import { stateOf } from "./state.js";
 
 const PAGE = 100;
 const AGAIN_MS = 2000; // until a stream is asked for anew that the browser has given up
@@ -204,7 +205,7 @@ export class JobView {
     this.#bar.setAttribute("aria-valuenow", ended);
     this.#bar.setAttribute("aria-label", t("batch_progress"));
     const words = [
-      t(`batch_state_${state}`),
+      stateOf(this.#job),
       t("batch_done_of", { done: counts.done, total: counts.total }),
       counts.failed ? t("batch_failed", { n: counts.failed }) : "",
       overruns ? t("batch_overruns", { n: overruns }) : "",
@@ -230,7 +231,7 @@ export class JobView {
     const key = `${state} ${quarter}`;
     if (key === this.#told) return;
     this.#told = key;
-    write(this.#live, `${t(`batch_state_${state}`)}. ${t("batch_done_of", { done: counts.done, total: counts.total })}`);
+    write(this.#live, `${stateOf(this.#job)}. ${t("batch_done_of", { done: counts.done, total: counts.total })}`);
   }
 
   #change(position, fields) {

@@ -13,6 +13,7 @@ export class AddVoice {
   #onAdded;
   #notice = new Notice();
   #recording = null; // {file, decoded, name}
+  #proposed = ""; // the name that the last recording brought
   #found = null;
   #checks = 0;
   #listener = new Listener(() => this.#notice.fail(new CallFailure("no_sound")));
@@ -62,7 +63,8 @@ export class AddVoice {
     this.#recording = recording;
     this.#form.hidden = false;
     this.#trim.show(recording.decoded);
-    if (!this.#name.value) this.#name.value = recording.name;
+    if (!this.#name.value || this.#name.value === this.#proposed) this.#name.value = recording.name;
+    this.#proposed = recording.name;
     await this.#check();
   }
 
