@@ -77,7 +77,7 @@ def start(
     request = json.dumps({"urls": list(urls), "title": title, "body": body}).encode()
     try:
         threading.Thread(target=_collect, args=(process, request, log), name="alarm", daemon=True).start()
-    except RuntimeError:  # nobody would collect it
+    except RuntimeError:  # nobody would hand it the request, nor see its end
         process.kill()
         process.communicate()
         raise
