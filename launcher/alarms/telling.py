@@ -75,7 +75,12 @@ def start(
         start_new_session=True,
     )
     request = json.dumps({"urls": list(urls), "title": title, "body": body}).encode()
-    threading.Thread(target=_collect, args=(process, request, log), name="alarm", daemon=True).start()
+    try:
+        threading.Thread(target=_collect, args=(process, request, log), name="alarm", daemon=True).start()
+    except RuntimeError:  # nobody would hand it the request, nor see its end
+        process.kill()
+        process.communicate()
+        raise
     return process
 
 

@@ -40,7 +40,7 @@ class Lines:
 @contextlib.contextmanager
 def without_threads() -> Iterator[None]:
     """No thread can be started: each would need more memory than there are addresses."""
-    before = threading.stack_size(1 << 46)
+    before = threading.stack_size(1 << 60)
     try:
         yield
     finally:
@@ -85,6 +85,7 @@ def test_an_alarm_that_nobody_can_be_told_of_is_in_the_log() -> None:
     with without_threads():
         teller(["json://127.0.0.1"], "default", os.environ, log.append)([ALARM])
     assert "thread" in log[-1]
+    assert not [one for one in psutil.Process().children() if "launcher.alarms.telling" in one.cmdline()]
 
 
 def test_a_child_and_an_errand_are_refused_and_leave_no_process() -> None:
