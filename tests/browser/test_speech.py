@@ -79,6 +79,15 @@ def test_steady_sound_has_no_gap(visit: Visit, service: StandIn) -> None:
     assert visitor.page.get_attribute("#tts-screen", "data-underruns") == "0"
 
 
+def test_a_take_shows_at_once_how_long_the_text_takes(visit: Visit, service: StandIn) -> None:
+    visitor = visit()
+    visitor.wait_for_voices()
+    visitor.write(STORY)
+    assert "ready in" not in visitor.page.inner_text(".tts-estimate")
+    visitor.generate()
+    visitor.page.wait_for_selector(".tts-estimate:has-text('ready in')")
+
+
 @pytest.mark.parametrize("by", ["button", "key"])
 def test_stop_cancels_on_the_server_and_keeps_what_was_made(visit: Visit, service: StandIn, by: str) -> None:
     service.chunk_delay_s = 0.2
@@ -97,6 +106,15 @@ def test_stop_cancels_on_the_server_and_keeps_what_was_made(visit: Visit, servic
     assert visitor.page.get_attribute(".tts-download", "href").startswith("blob:")
     assert visitor.page.is_disabled("#tts-stop")
     visitor.wait("() => document.querySelector('#tts-screen').dataset.sounding === 'false'")
+
+
+def test_a_reload_right_after_the_end_tells_of_no_interruption(visit: Visit, service: StandIn) -> None:
+    visitor = visit()
+    visitor.wait_for_voices()
+    visitor.speak("Heard to its end.")
+    visitor.reload()
+    visitor.page.wait_for_selector("#tts-screen[data-state=done]")
+    assert not visitor.page.is_visible("#tts-player-panel .tts-message")
 
 
 def test_a_reload_while_it_speaks_is_told_and_what_was_heard_before_stays(visit: Visit, service: StandIn) -> None:

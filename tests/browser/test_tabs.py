@@ -80,6 +80,18 @@ def test_a_tab_is_loaded_when_it_is_opened_and_told_in_the_address(visit: Visit,
     assert page.input_value("#tts-speed input[type=number]") == "1.2"
 
 
+def test_a_tab_that_could_not_be_loaded_is_tried_again_by_its_own_button(visit: Visit, address: str) -> None:
+    visitor = visit(address=address)
+    page = visitor.page
+    page.route("**/js/tab_trial.js", lambda route: route.abort())
+    page.click("[data-tab=trial]")
+    page.wait_for_selector("#tts-tab-trial .tts-message:not([hidden])")
+    page.unroute("**/js/tab_trial.js")
+    page.click("[data-tab=trial]")
+    page.wait_for_selector("#trial-words:has-text('Hello')")
+    assert not page.is_visible("#tts-tab-trial .tts-message")
+
+
 def test_tabs_are_moved_between_with_the_arrow_keys(visit: Visit, address: str) -> None:
     visitor = visit(address=address, width=390)
     visitor.wait_for_voices()

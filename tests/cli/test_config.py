@@ -33,10 +33,10 @@ def test_people_see_every_setting_and_every_pinned_path(tmp_path: Path) -> None:
     assert result.returncode == 0 and result.stderr == ""
     assert all(key.name in lines for key in KEYS)
     assert lines["LAUNCHER_THREADS"] == ["3", ".env"]
-    assert lines["LAUNCHER_DATA_DIR"] == [str(tmp_path / "data"), "environment"]
+    assert lines["LAUNCHER_DATA_DIR"] == [*str(tmp_path / "data").split(), "environment"]
     assert lines["TORCH_HOME"] == ["/models/torch", "user"]
-    assert lines["HF_HUB_CACHE"] == [str(tmp_path / "data/cache/huggingface/hub"), "pinned"]
-    assert lines["log_dir"] == [str(tmp_path / "data/instances/default/logs")]
+    assert lines["HF_HUB_CACHE"] == [*str(tmp_path / "data/cache/huggingface/hub").split(), "pinned"]
+    assert lines["log_dir"] == str(tmp_path / "data/instances/default/logs").split()
     assert str(tmp_path / ".env") in result.stdout.splitlines()[0]
 
 

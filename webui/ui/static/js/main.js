@@ -67,11 +67,13 @@ function build(at, engine, store) {
   buildBanner(at.banner, engine);
   buildNote(at.note, engine);
   const panels = {};
+  const expect = () => panels.text.expect(estimate(panels.text.text, panels.voice.speed.value, engine.info?.name ?? ""));
   const changed = () => {
     if (!panels.speaking) return;
     panels.segments.changed();
-    panels.text.expect(estimate(panels.text.text, panels.voice.speed.value, engine.info?.name ?? ""));
+    expect();
   };
+  addEventListener("tts:taken", expect); // it has shown how long a text takes
   const read = () => readRequest(panels);
   panels.text = new TextPanel(at.text, at.textFooter, {
     limit: page.maxTextChars,

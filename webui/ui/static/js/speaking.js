@@ -109,6 +109,7 @@ export class Speaking {
     try {
       const end = await take.run(this.#engine, player.view(take));
       const kept = take.kept(engine, end);
+      interrupted(false);
       player.end(take, "done", kept);
       const remarks = [take.ignored.length ? t("markup_ignored") : "", kept ? summary(kept) : ""].filter(Boolean);
       if (remarks.length) player.message.show(remarks.join(" "));

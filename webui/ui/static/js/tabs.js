@@ -44,7 +44,10 @@ export class Tabs {
 
   /** Shows a tab; the address follows, so that Back returns. */
   select(name) {
-    if (name === this.current) return;
+    if (name === this.current) {
+      if (!this.#current.opened) this.#follow(); // it could not be loaded: its button tries again
+      return;
+    }
     const first = name === this.#tabs[0].name;
     history.pushState(null, "", first ? location.pathname + location.search : `#${name}`);
     this.#follow();
