@@ -44,7 +44,8 @@ def test_this_machines_own_mounts_can_be_read() -> None:
 
 
 def mount_line(point: Path, kind: str) -> str:
-    return f"30 1 0:30 / {point} rw - {kind} none rw\n"
+    escaped = str(point).replace(" ", "\\040")
+    return f"30 1 0:30 / {escaped} rw - {kind} none rw\n"
 
 
 @pytest.mark.parametrize(("kind", "words"), [("tmpfs", "memory"), ("ramfs", "memory"), ("overlay", "container")])

@@ -18,6 +18,8 @@ from http import HTTPStatus
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _MAX_HEAD_BYTES = 1 << 16
+#: Waits in the kernel of a throttled connection at most; it grows to megabytes by itself.
+_SLOW_BUFFER_BYTES = 128 * 1024
 #: A throttled connection writes about so often; rarer looks like a stall, more often costs CPU.
 _WRITES_PER_S = 25
 
@@ -97,6 +99,8 @@ class Connection:
         self._throttle = throttle
         self._buffer = b""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if throttle() is not None:  # what lies in a buffer counts as sent, though nobody has received it
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SLOW_BUFFER_BYTES)
 
     def read_request(self) -> Request | None:
         """The next request; ``None`` when the client has closed.

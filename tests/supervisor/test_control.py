@@ -50,6 +50,12 @@ class Server:
 
         self.loop.call_from_thread(change)
 
+    def settle(self) -> None:
+        """Waits until the loop has done what it was given so far."""
+        done = threading.Event()
+        self.loop.call_from_thread(done.set)
+        assert done.wait(60)
+
     def close(self) -> None:
         self.loop.call_from_thread(self.server.close)
         self.loop.call_from_thread(self.loop.stop)
@@ -166,6 +172,7 @@ def test_a_name_that_is_no_unicode_comes_back_as_it_went(server: Server, name: s
     channel = Channel.connect(server.address)
     assert channel.call("echo", word=name) == {"said": name}
     server.set(name)
+    server.settle()
     assert channel.call("subscribe") == {"value": name}
     channel.close()
 

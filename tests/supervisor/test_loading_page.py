@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import http.server
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import launcher.process.answers
+from launcher.access.login_page import fill
 from tests.servers.hub import GeneratedFile, HubServer, Repo
 from tests.supervisor.runner import Instance, wait_for
 
 pytestmark = pytest.mark.browser
+TEMPLATE = Path(launcher.process.answers.__file__).with_name("loading.html")
 #: Adds up how far anything moved without the visitor's doing (https://web.dev/articles/cls).
 COUNT_SHIFTS = """window.shift = 0; new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) window.shift += entry.value;
@@ -44,6 +51,53 @@ def test_it_shows_progress_without_a_jump_and_gives_way(
     assert problems == []
     assert requested <= {f"127.0.0.1:{instance.port}", ""}
     context.close()
+
+
+class InParts(http.server.BaseHTTPRequestHandler):
+    """Answers with the loading page in two parts, as a busy machine does; to everything else it says 503."""
+
+    parts: tuple[str, str]
+    policy: str
+
+    def do_GET(self) -> None:
+        self.send_response(503)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Security-Policy", self.policy)
+        self.end_headers()
+        for part in self.parts if self.path == "/" else ():
+            self.wfile.write(part.encode())
+            time.sleep(0.5)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("locale", ["zh-CN", "en-GB"])
+def test_half_of_it_moves_nothing_when_the_rest_comes(browser: Any, locale: str, scripts: bool) -> None:
+    page = {"state": "starting", "restarts": 0, "progress": None}
+    stages = [{"name": name, "state": "waiting", "elapsed_s": 0.0, "progress": None} for name in ("page", "engine")]
+    facts = {"state": "starting", "version": "1", "uptime_s": 1.0, "stages": stages}
+    snapshot = {**facts, "components": {"page": page, "engine": page}}
+    text, policy = fill(TEMPLATE.read_text(encoding="utf-8"), "", {"snapshot": snapshot, "log": {}})
+    cut = text.index("<script type=")
+    handler = type("Handler", (InParts,), {"parts": (text[:cut], text[cut:]), "policy": policy})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    context = browser.new_context(locale=locale, viewport={"width": 390, "height": 844}, java_script_enabled=scripts)
+    try:
+        visited = context.new_page()
+        visited.add_init_script(COUNT_SHIFTS)
+        visited.goto(f"http://127.0.0.1:{server.server_port}/")
+        visited.wait_for_selector("#title", state="visible")
+        if scripts:
+            assert visited.locator("#stages li").count() == 2
+            visited.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+            assert visited.evaluate("window.shift") < 0.001
+    finally:
+        context.close()
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize(("locale", "title"), [("zh-CN", "正在下载语音模型"), ("en-GB", "Fetching the voice model")])
